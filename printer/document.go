@@ -123,7 +123,7 @@ type QR struct {
 	Data string
 	ECC  ECC
 	// ModuleSize is the edge of one module in dots, 1 to 16. Zero takes the
-	// largest of 3 to 8 that fits the paper.
+	// largest of 3 to 6 that fits the paper with its quiet zone.
 	ModuleSize uint8
 	Align      Align
 }
