@@ -13,7 +13,7 @@
 //	hello := store.SPKISHA256()
 //	csr, err := store.CSR()
 //	err = store.Accept(certificate) // from the fleet
-//	if store.State().MaySell() { ... }
+//	if lifecycle.MaySell(store.State()) { ... }
 //
 // What survives a power cut: the key once Open has returned, the identity once
 // Accept has returned nil. Both are replaced whole or not at all.

@@ -1,0 +1,173 @@
+package config
+
+import (
+	"crypto/ed25519"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"posagent/ota/wire"
+)
+
+const (
+	tenant = "shop"
+	serial = "PA000001"
+)
+
+// signer is a fleet's signing key, made for this test from a fixed seed.
+var signer = ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
+
+func verifier(body []byte, after uint64) (*wire.Envelope, error) {
+	public := signer.Public().(ed25519.PublicKey)
+	return wire.Open(body, wire.Expect{Type: wire.TypeConfig, Tenant: tenant, Serial: serial, After: after,
+		Signers: []wire.Signer{{KeyID: wire.KeyID(public), Key: public}}})
+}
+
+func sample(t *testing.T, revision uint64) wire.Config {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("..", "..", "ota", "wire", "testdata", "config.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var c wire.Config
+	if err := json.Unmarshal(data, &c); err != nil {
+		t.Fatal(err)
+	}
+	c.Revision = revision
+	return c
+}
+
+func signed(t *testing.T, c wire.Config, change func(*wire.Envelope)) []byte {
+	t.Helper()
+	payload, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := wire.Envelope{Type: wire.TypeConfig, Tenant: tenant, Serial: serial, Revision: c.Revision, ID: strings.Repeat("0a", 16),
+		NotBefore: time.Unix(1_700_000_000, 0), Payload: payload}
+	if change != nil {
+		change(&env)
+	}
+	e, err := wire.Sign(env, signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := json.Marshal(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return body
+}
+
+func open(t *testing.T, dir string) *Store {
+	t.Helper()
+	s, err := Open(dir, verifier)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestStageApplyRestart(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	if s.Current() != nil {
+		t.Fatal("a new terminal has a configuration")
+	}
+	r := s.Stage(signed(t, sample(t, 1), nil))
+	if r.State != wire.ReportedAccepted || r.CurrentRevision != 0 || s.Current() != nil {
+		t.Fatalf("Stage = %+v; current %v", r, s.Current())
+	}
+	if again := open(t, dir); !again.Staged() {
+		t.Error("staged configuration is lost over a restart")
+	}
+	r, err := s.Apply()
+	if err != nil || r.State != wire.ReportedApplied || r.CurrentRevision != 1 || s.Current().Revision != 1 {
+		t.Fatalf("Apply = %+v, %v", r, err)
+	}
+	if _, err := s.Apply(); !errors.Is(err, ErrNothingStaged) {
+		t.Errorf("second Apply = %v", err)
+	}
+	again := open(t, dir)
+	if again.Current() == nil || again.Current().Hash != s.Current().Hash || again.Staged() {
+		t.Error("configuration in force is lost over a restart")
+	}
+	// The broker sends the retained document again at every connection.
+	if r := again.Stage(signed(t, sample(t, 1), nil)); r.State != wire.ReportedApplied {
+		t.Errorf("the same again = %+v", r)
+	}
+}
+
+func TestRejectedLeavesOld(t *testing.T) {
+	s := open(t, t.TempDir())
+	s.Stage(signed(t, sample(t, 5), nil))
+	if _, err := s.Apply(); err != nil {
+		t.Fatal(err)
+	}
+	old := s.Current()
+	bad := sample(t, 6)
+	bad.TerminalID = "short"
+	forged := signed(t, sample(t, 6), nil)
+	forged[len(forged)/2] ^= 1
+	other := sample(t, 5)
+	other.TerminalID = "87654321"
+	mismatch := signed(t, sample(t, 7), func(e *wire.Envelope) { e.Revision = 8 })
+	for _, row := range []struct {
+		name, path string
+		body       []byte
+	}{
+		{"one bad field", "terminal_id", signed(t, bad, nil)},
+		{"older", "", signed(t, sample(t, 4), nil)},
+		{"other terminal", "", signed(t, sample(t, 6), func(e *wire.Envelope) { e.Serial = "PA000002" })},
+		{"other fleet", "", signed(t, sample(t, 6), func(e *wire.Envelope) { e.Tenant = "rival" })},
+		{"one bit changed", "", forged},
+		{"same revision, other content", "revision", signed(t, other, nil)},
+		{"envelope says another revision", "revision", mismatch},
+		{"rubbish", "", []byte("rubbish")},
+		{"nothing", "", nil},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			r := s.Stage(row.body)
+			if r.State != wire.ReportedRejected || r.Reason == "" || (row.path != "" && r.Path != row.path) || r.CurrentRevision != 5 {
+				t.Errorf("Stage = %+v, want rejected at %q", r, row.path)
+			}
+			if err := r.Validate(); err != nil {
+				t.Errorf("report is no message: %v", err)
+			}
+			if s.Current() != old || s.Staged() {
+				t.Error("a refused configuration changed something")
+			}
+		})
+	}
+}
+
+func TestEditedFileIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	s.Stage(signed(t, sample(t, 1), nil))
+	if _, err := s.Apply(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, currentFile)
+	body, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, torn := range [][]byte{body[:len(body)/2], {}, []byte(strings.Replace(string(body), `"serial":"PA000001"`, `"serial":"PA000009"`, 1))} {
+		if err := os.WriteFile(path, torn, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		again, err := Open(dir, verifier)
+		if !errors.Is(err, ErrDamaged) || again.Current() != nil {
+			t.Errorf("Open of an edited file = %v, want ErrDamaged", err)
+		}
+		// The fleet sends it again: the terminal heals.
+		if r := again.Stage(body); r.State != wire.ReportedAccepted {
+			t.Errorf("Stage after damage = %+v", r)
+		}
+	}
+}
