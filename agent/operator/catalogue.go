@@ -82,6 +82,20 @@ func Text(lang Lang, key string, args ...any) string {
 	return text
 }
 
+// Hints gives every hint of the catalogue in a language.
+func Hints(lang Lang) []string {
+	var all []string
+	for key := range texts {
+		if h := hint(lang, key); h != "" {
+			all = append(all, h)
+		}
+	}
+	for _, h := range hints {
+		all = append(all, pick(lang, h[0], h[1]))
+	}
+	return all
+}
+
 func hint(lang Lang, key string) string {
 	e := texts[key]
 	return pick(lang, e.hintZH, e.hintEN)
