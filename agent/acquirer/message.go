@@ -1,0 +1,162 @@
+package acquirer
+
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+
+	"github.com/moov-io/iso8583"
+	"github.com/moov-io/iso8583/field"
+)
+
+// Message is one ISO 8583 message of a profile. Field values are the characters
+// themselves: digits for n, digits and 'D' for z, bytes for all others; leading
+// zeros stay. Not for concurrent use, and never to be printed: Describe is for
+// that.
+type Message struct {
+	p   *Profile
+	m   *iso8583.Message
+	set uint64 // bit id-1: field id is present
+}
+
+// String names the message without its content.
+func (m *Message) String() string { return "message " + m.MTI() }
+
+// GoString keeps the content out of %#v too.
+func (m *Message) GoString() string { return m.String() }
+
+// New gives an empty message of this type: four digits.
+func (p *Profile) New(mti string) *Message {
+	m := &Message{p: p, m: iso8583.NewMessage(p.spec)}
+	m.m.MTI(mti)
+	return m
+}
+
+// MTI is the message type, four digits.
+func (m *Message) MTI() string {
+	mti, err := m.m.GetMTI()
+	if err != nil {
+		return ""
+	}
+	return mti
+}
+
+// Set gives field id (2 to 64) a value; what it may hold is judged by Pack. A
+// field that the profile does not know is a *FieldError.
+func (m *Message) Set(id uint8, value string) error { return m.SetBytes(id, []byte(value)) }
+
+// SetBytes is Set for bytes, which it keeps.
+func (m *Message) SetBytes(id uint8, value []byte) error {
+	if id < 2 || id > maxField || m.p.fields[id] == nil {
+		return &FieldError{int(id), -1, "is not in the profile"}
+	}
+	if err := m.m.BinaryField(int(id), value); err != nil {
+		return &FieldError{int(id), -1, "cannot be set"}
+	}
+	m.set |= 1 << (id - 1)
+	return nil
+}
+
+// Has reports whether field id is present.
+func (m *Message) Has(id uint8) bool { return id >= 2 && id <= maxField && m.set&(1<<(id-1)) != 0 }
+
+// Text is the value of field id; empty if it is absent.
+func (m *Message) Text(id uint8) string {
+	if !m.Has(id) {
+		return ""
+	}
+	switch f := m.m.GetField(int(id)).(type) {
+	case *field.String:
+		return f.Value()
+	case *field.Binary:
+		return string(f.Value())
+	}
+	return ""
+}
+
+// Bytes is the value of field id as a copy; nil if it is absent.
+func (m *Message) Bytes(id uint8) []byte {
+	if !m.Has(id) {
+		return nil
+	}
+	return []byte(m.Text(id))
+}
+
+// Fields lists the fields that are present, in order.
+func (m *Message) Fields() []uint8 {
+	ids := make([]uint8, 0, bits.OnesCount64(m.set))
+	for rest := m.set; rest != 0; rest &= rest - 1 {
+		ids = append(ids, uint8(bits.TrailingZeros64(rest))+1)
+	}
+	return ids
+}
+
+// Pack gives the message's bytes, from message type to last field. Whatever does
+// not fit its field is a *FieldError.
+func (m *Message) Pack() ([]byte, error) {
+	b, err := m.m.Pack()
+	if err != nil {
+		return nil, typed(err, -1)
+	}
+	return b, nil
+}
+
+// Unpack reads exactly one message, and keeps none of b. Every error is a
+// *FieldError: a field cut short, a length over the limit, a nibble that is not
+// decimal, a fill that is not zero, a field that the profile does not have, a
+// second bitmap, bytes after the last field. What it accepts packs to b again.
+func (p *Profile) Unpack(b []byte) (*Message, error) {
+	if len(b) < mtiSize+bitmapSize {
+		return nil, &FieldError{-1, len(b), "is too short for message type and bitmap"}
+	}
+	own := append([]byte(nil), b...)
+	var set uint64
+	for i, c := range own[mtiSize : mtiSize+bitmapSize] {
+		set |= uint64(bits.Reverse8(c)) << (8 * i)
+	}
+	if set&1 != 0 {
+		return nil, &FieldError{1, mtiSize, "announces a second bitmap"}
+	}
+	m := &Message{p: p, m: iso8583.NewMessage(p.spec), set: set}
+	for _, id := range m.Fields() {
+		if p.fields[id] == nil {
+			return nil, &FieldError{int(id), mtiSize, "is not in the profile"}
+		}
+	}
+	if err := m.m.Unpack(own); err != nil {
+		return nil, typed(err, len(own))
+	}
+	end := mtiSize + bitmapSize
+	for _, id := range m.Fields() {
+		end += p.fields[id].wireSize(m.size(id))
+	}
+	if end != len(own) {
+		return nil, &FieldError{-1, end, fmt.Sprintf("has %d bytes after its last field", len(own)-end)}
+	}
+	return m, nil
+}
+
+// size is the length of a field's value in characters.
+func (m *Message) size(id uint8) int {
+	switch f := m.m.GetField(int(id)).(type) {
+	case *field.String:
+		return len(f.Value())
+	case *field.Binary:
+		return len(f.Value())
+	}
+	return 0
+}
+
+// typed makes a FieldError of what the library returns, and drops the library's
+// own error, which carries the message. total is -1 when packing.
+func typed(err error, total int) error {
+	var w *wireError
+	if !errors.As(err, &w) {
+		return &FieldError{-1, -1, "cannot be coded"}
+	}
+	at := -1
+	if total >= 0 {
+		at = total - w.rest
+	}
+	return &FieldError{w.field, at, w.reason}
+}
