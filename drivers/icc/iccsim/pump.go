@@ -1,0 +1,41 @@
+package iccsim
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"time"
+)
+
+// pump reads wire on a goroutine of its own and hands the bytes on, so that a
+// part can wait for a byte, a pin and a clock at once. stop ends it and waits.
+// bytes is closed when the wire has ended.
+func pump(ctx context.Context, wire io.Reader) (bytes <-chan byte, stop func()) {
+	ch := make(chan byte)
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	if d, ok := wire.(interface{ SetReadDeadline(time.Time) error }); ok {
+		_ = d.SetReadDeadline(time.Time{})
+		context.AfterFunc(ctx, func() { _ = d.SetReadDeadline(time.Unix(1, 0)) })
+	}
+	go func() {
+		defer close(done)
+		defer close(ch)
+		var b [256]byte
+		for ctx.Err() == nil {
+			n, err := wire.Read(b[:])
+			for _, v := range b[:n] {
+				select {
+				case ch <- v:
+				case <-ctx.Done():
+					return
+				}
+			}
+			if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+				return
+			}
+		}
+	}()
+	return ch, func() { cancel(); <-done }
+}
