@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"strings"
 
 	"github.com/moov-io/iso8583"
 	"github.com/moov-io/iso8583/field"
@@ -134,6 +135,35 @@ func (p *Profile) Unpack(b []byte) (*Message, error) {
 		return nil, &FieldError{-1, end, fmt.Sprintf("has %d bytes after its last field", len(own)-end)}
 	}
 	return m, nil
+}
+
+// Meaning is which row of the profile's table a request is.
+type Meaning struct {
+	Transaction string // "sign_in", "sign_off", "echo" or the name of a payment.Type
+	Reversal    bool
+	MAC         bool
+}
+
+// Meaning finds the row by message type, field 3 and the first two digits and the
+// network code of field 60: what a host does with a request. False: no row.
+func (p *Profile) Meaning(m *Message) (Meaning, bool) {
+	f60 := m.Text(60)
+	if len(f60) < 8 {
+		return Meaning{}, false
+	}
+	for name, tx := range p.tx {
+		before, after, _ := strings.Cut(tx.F60, batchMark)
+		if m.Text(3) != tx.Processing || f60[:2] != before || f60[8:] != after {
+			continue
+		}
+		switch mti := m.MTI(); {
+		case mti == tx.MTI:
+			return Meaning{name, false, tx.MAC}, true
+		case mti == tx.Reversal:
+			return Meaning{name, true, tx.MAC}, true
+		}
+	}
+	return Meaning{}, false
 }
 
 // size is the length of a field's value in characters.

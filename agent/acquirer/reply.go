@@ -30,8 +30,9 @@ func (p *Profile) requirement(head [headSize]byte) Requirement {
 	return Requirement(head[p.reqByte-1] & 0x0F)
 }
 
-// answerType is the type of the answer to a request: its third digit plus one.
-func answerType(mti string) string { return mti[:2] + string(mti[2]+1) + mti[3:] }
+// AnswerType is the message type of the answer to a request of four digits: its
+// third digit plus one, 0210 for 0200.
+func AnswerType(mti string) string { return mti[:2] + string(mti[2]+1) + mti[3:] }
 
 // asked is a request that waits for its answer.
 type asked struct {
@@ -48,7 +49,7 @@ func (p *Profile) foreign(a asked, f Frame, r *Message) string {
 	if f.TPDU != swapTPDU(a.tpdu) {
 		return "addressed to somebody else"
 	}
-	if r.MTI() != answerType(a.m.MTI()) {
+	if r.MTI() != AnswerType(a.m.MTI()) {
 		return "message type " + r.MTI()
 	}
 	if !r.Has(39) {
