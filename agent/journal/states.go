@@ -3,22 +3,22 @@ package journal
 // State says how far a transaction has come. The names are stored and promised
 // to every later version.
 //
-//	  Begin
-//	    |
-//	    v
-//	+---------+  Approve   +----------+
-//	| pending |----------->| approved |
-//	+---------+            +----------+
-//	 |  |  |   Decline     +----------+
-//	 |  |  +-------------->| declined |
-//	 |  |      NotSent     +----------+
-//	 |  +----------------->| not_sent |
-//	 |                     +----------+
-//	 | Reverse  +-----------+  Reversed  +----------+
-//	 +--------->| reversing |----------->| reversed |
-//	            +-----------+            +----------+
-//	              |      ^
-//	              +------+ Tried
+//	   Begin
+//	     |
+//	     v
+//	+---------+    Approve    +----------+
+//	| pending |-------------->| approved |
+//	+---------+               +----------+
+//	 |  |  |       Decline    +----------+
+//	 |  |  +----------------->| declined |
+//	 |  |        NothingSent  +----------+
+//	 |  +-------------------->| not_sent |
+//	 |                        +----------+
+//	 | Reverse  +-----------+ ReverseEnded  +----------+
+//	 +--------->| reversing |-------------->| reversed |
+//	            +-----------+               +----------+
+//	              |       ^
+//	              +-------+ Tried
 //
 // A pending record that the host may have seen is never forgotten: the only
 // ways out are an answer, the certainty that nothing was sent, or a reversal
