@@ -112,14 +112,15 @@ func atrNeed(b []byte) (int, error) {
 	pos, y, tck := 2, b[1], false
 	td := "T0"
 	for i := 1; i <= maxGroups; i++ {
-		n := popcount4(y >> 4)
+		pos += popcount4(y >> 4)
+		if err := bounded(pos+int(b[1]&0x0F), td, y); err != nil {
+			return 0, err
+		}
 		if y&0x80 == 0 {
-			pos += n
 			break
 		}
-		pos += n
 		if pos > len(b) {
-			return pos + int(b[1]&0x0F), bounded(pos, td, y)
+			return pos + int(b[1]&0x0F), nil
 		}
 		y = b[pos-1]
 		td = fmt.Sprintf("TD%d", i)

@@ -53,7 +53,7 @@
 //
 // Nothing that a card does keeps a Reader for ever: NULL bytes, waiting time
 // extensions, repeats, GET RESPONSE rounds, blocks and response bytes have
-// named bounds, and no command lasts longer than 90 s. A removal is seen within
+// named bounds, and no command lasts longer than 90 s, or 30 s through the chip. A removal is seen within
 // 20 ms by the bare UART, at once through the chip's event.
 //
 // # Goroutines and power cuts

@@ -20,6 +20,9 @@ const (
 	// answer to reset: twice 20,160 etu (cold and warm) with room.
 	chipQuick = 500 * time.Millisecond
 	chipPower = 6 * time.Second
+	// chipCard bounds a card command. The chip grants waiting time extensions
+	// itself; when the first byte of a command frame is lost, nothing comes.
+	chipCard = 30 * time.Second
 	// chipPoll is the longest time between two presence questions when no
 	// card event came.
 	chipPoll = 500 * time.Millisecond
@@ -196,7 +199,7 @@ func (d *TDA8029) Transmit(ctx context.Context, capdu []byte) ([]byte, error) {
 	if _, err := parseCommand(capdu); err != nil {
 		return nil, err
 	}
-	b, err := d.command(ctx, CmdCard, capdu, maxCommand, false)
+	b, err := d.command(ctx, CmdCard, capdu, chipCard, false)
 	var ce ChipError
 	switch {
 	case errors.As(err, &ce) && (byte(ce) == ChipNoCard || byte(ce) == ChipDeactivated):

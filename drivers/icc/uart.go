@@ -15,7 +15,8 @@ import (
 
 // Limits of the contact sequence, in clock cycles or initial etu.
 const (
-	// resetLow: RST stays low 40,000 to 45,000 cycles (EMV Book 1, 6.1.3).
+	// resetLow: RST stays low 40,000 to 45,000 cycles (EMV Book 1, 6.1.3),
+	// longer only while the line is not silent.
 	resetLow = 42_000
 	// atrStart: the answer begins within 42,000 cycles of RST high (6.1.3).
 	atrStart = 42_000
@@ -244,11 +245,14 @@ func (d *UART) reset(ctx context.Context, warm bool) (*ATR, error) {
 	if err := d.pins.Reset.Out(gpio.Low); err != nil {
 		return nil, fmt.Errorf("pin Reset: %w", err)
 	}
-	// What the card still sends while in reset is thrown away.
-	if err := pause(ctx, cycles(d.opts.Clock, resetLow)); err != nil {
-		return nil, err
+	// What an aborted command left in the port is thrown away, and so is what
+	// still arrives while RST is low: it would be taken for TS.
+	if q, ok := l.s.(uart.Discarder); ok {
+		if err := q.Discard(true, true); err != nil {
+			return nil, fmt.Errorf("empty port: %w", err)
+		}
 	}
-	if _, err := l.settle(ctx, time.Millisecond); err != nil {
+	if _, err := l.settle(ctx, cycles(d.opts.Clock, resetLow)); err != nil {
 		return nil, err
 	}
 	l.parityMark()

@@ -15,9 +15,9 @@ func pump(ctx context.Context, wire io.Reader) (bytes <-chan byte, stop func()) 
 	ch := make(chan byte)
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
-	if d, ok := wire.(interface{ SetReadDeadline(time.Time) error }); ok {
-		_ = d.SetReadDeadline(time.Time{})
-		context.AfterFunc(ctx, func() { _ = d.SetReadDeadline(time.Unix(1, 0)) })
+	for _, set := range deadlines(wire) {
+		_ = set(time.Time{})
+		context.AfterFunc(ctx, func() { _ = set(time.Unix(1, 0)) })
 	}
 	go func() {
 		defer close(done)
@@ -38,4 +38,16 @@ func pump(ctx context.Context, wire io.Reader) (bytes <-chan byte, stop func()) 
 		}
 	}()
 	return ch, func() { cancel(); <-done }
+}
+
+// deadlines are the setters that wire offers: with them the end of the context
+// releases who reads or writes.
+func deadlines(wire any) (set []func(time.Time) error) {
+	if d, ok := wire.(interface{ SetReadDeadline(time.Time) error }); ok {
+		set = append(set, d.SetReadDeadline)
+	}
+	if d, ok := wire.(interface{ SetWriteDeadline(time.Time) error }); ok {
+		set = append(set, d.SetWriteDeadline)
+	}
+	return set
 }

@@ -324,34 +324,49 @@ func (n *session) coded(b byte) byte {
 	return b
 }
 
-// send puts characters on the wire, each through the faults.
+// drainer is a wire that knows when what was sent has left; a wire without it
+// takes no time.
+type drainer interface{ Drain() error }
+
+// send puts characters on the wire, each through the faults, and each only when
+// the one before has left: a reset cuts the card off in the middle.
 func (n *session) send(b []byte) error {
-	out := make([]byte, 0, len(b))
+	d, _ := n.wire.(drainer)
 	for _, v := range b {
-		n.s.mu.Lock()
-		i := n.s.sent
-		n.s.sent++
-		v = n.coded(v)
-		drop := hit(n.s.faults.Drop, i)
-		if hit(n.s.faults.Corrupt, i) && !drop {
-			v = 0
-			n.s.parity++
+		if !n.live() {
+			return errOver
 		}
-		n.s.mu.Unlock()
-		if !drop {
-			out = append(out, v)
+		if v, ok := n.damage(n.coded(v)); ok {
+			if _, err := n.wire.Write([]byte{v}); err != nil {
+				return errEnded
+			}
+			if d != nil && d.Drain() != nil {
+				return errEnded
+			}
 		}
-		if n.pulled() {
-			break
-		}
-	}
-	if _, err := n.wire.Write(out); err != nil {
-		return errEnded
+		n.pulled()
 	}
 	if !n.live() {
 		return errOver
 	}
 	return nil
+}
+
+// damage counts a character of the card and applies the faults to it; ok is
+// false when it is never sent.
+func (n *session) damage(v byte) (_ byte, ok bool) {
+	n.s.mu.Lock()
+	defer n.s.mu.Unlock()
+	i := n.s.sent
+	n.s.sent++
+	if hit(n.s.faults.Drop, i) {
+		return 0, false
+	}
+	if hit(n.s.faults.Corrupt, i) {
+		n.s.parity++
+		return 0, true
+	}
+	return v, true
 }
 
 // think is the time and the extensions before an answer; ask sends one
