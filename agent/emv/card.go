@@ -9,7 +9,8 @@ import (
 // A Card answers commands. An ICC reader, a card in the field and the virtual card satisfy it without knowing it.
 //
 // Transmit sends one whole command APDU and returns the whole response APDU with its status word; chaining below that
-// (T=0 procedure bytes, 61xx, 6Cxx, ISO-DEP blocks) is the reader's. An error means that the card did not answer.
+// (T=0 procedure bytes, 61xx, 6Cxx, ISO-DEP blocks) is the reader's. An error means that the card did not answer. The
+// card keeps capdu no longer than the call; the kernel reads rapdu until its next call.
 type Card interface {
 	Transmit(ctx context.Context, capdu []byte) (rapdu []byte, err error)
 }

@@ -158,14 +158,17 @@ type Application struct {
 }
 
 // A Date is a calendar day that JSON writes as 2030-12-31.
-type Date struct{ time.Time }
+type Date struct{ Time time.Time }
+
+// IsZero reports that there is no date.
+func (d Date) IsZero() bool { return d.Time.IsZero() }
 
 // MarshalText is the day in ISO 8601; the zero Date is empty.
 func (d Date) MarshalText() ([]byte, error) {
 	if d.IsZero() {
 		return nil, nil
 	}
-	return []byte(d.Format(time.DateOnly)), nil
+	return []byte(d.Time.Format(time.DateOnly)), nil
 }
 
 // UnmarshalText reads MarshalText.

@@ -156,7 +156,7 @@ func (a Application) controlInformation() []byte {
 }
 
 func (a Application) trackRecord() []byte {
-	track := a.PAN + "D" + a.Expiry.Format("0601") + a.ServiceCode + "0000000000"
+	track := a.PAN + "D" + a.Expiry.Time.Format("0601") + a.ServiceCode + "0000000000"
 	packed := make([]byte, (len(track)+1)/2)
 	for i := range 2 * len(packed) {
 		d := byte(0x0F)
