@@ -35,11 +35,17 @@ type Snapshot struct {
 // terminal. after is the lowest revision to accept.
 type Verifier func(body []byte, after uint64) (*wire.Envelope, error)
 
+// Check is this terminal's own judgement of a configuration that is authentic
+// and well formed: whether it can work under it. Its error is best a
+// *wire.FieldError with the path of the field.
+type Check func(*wire.Config) error
+
 // Store holds the configuration of one terminal. Stage and Apply are safe to
 // call from different goroutines; Current never waits.
 type Store struct {
 	dir     string
 	open    Verifier
+	check   Check
 	current atomic.Pointer[Snapshot]
 
 	mu     sync.Mutex // guards staged and the files
@@ -49,8 +55,8 @@ type Store struct {
 // Open reads what is in force and what is staged. A damaged file is ErrDamaged:
 // the terminal must not sell under half a configuration, and the fleet sends the
 // desired one again at the next connection.
-func Open(dir string, open Verifier) (*Store, error) {
-	s := &Store{dir: dir, open: open}
+func Open(dir string, open Verifier, check Check) (*Store, error) {
+	s := &Store{dir: dir, open: open, check: check}
 	current, err := s.read(currentFile)
 	if err != nil {
 		return s, err
@@ -89,7 +95,7 @@ func (s *Store) verify(body []byte, after uint64) (*Snapshot, error) {
 	if snapshot.Revision != env.Revision {
 		return snapshot, &wire.FieldError{Path: "revision", Kind: wire.ErrInvalid, Detail: "differs from its envelope"}
 	}
-	return snapshot, nil
+	return snapshot, s.check(&snapshot.Config)
 }
 
 // Current is the configuration in force, nil before the first one.

@@ -27,6 +27,14 @@ func verifier(body []byte, after uint64) (*wire.Envelope, error) {
 		Signers: []wire.Signer{{KeyID: wire.KeyID(public), Key: public}}})
 }
 
+// able stands for a terminal whose PIN pad has one key slot.
+func able(c *wire.Config) error {
+	if c.Acquirer.TMKSlot != 1 {
+		return &wire.FieldError{Path: "acquirer.tmk_slot", Kind: wire.ErrInvalid, Detail: "the PIN pad has one slot"}
+	}
+	return nil
+}
+
 func sample(t *testing.T, revision uint64) wire.Config {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join("..", "..", "ota", "wire", "testdata", "config.json"))
@@ -65,7 +73,7 @@ func signed(t *testing.T, c wire.Config, change func(*wire.Envelope)) []byte {
 
 func open(t *testing.T, dir string) *Store {
 	t.Helper()
-	s, err := Open(dir, verifier)
+	s, err := Open(dir, verifier, able)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,6 +119,8 @@ func TestRejectedLeavesOld(t *testing.T) {
 	old := s.Current()
 	bad := sample(t, 6)
 	bad.TerminalID = "short"
+	unable := sample(t, 6)
+	unable.Acquirer.TMKSlot = 3
 	forged := signed(t, sample(t, 6), nil)
 	forged[len(forged)/2] ^= 1
 	other := sample(t, 5)
@@ -121,6 +131,7 @@ func TestRejectedLeavesOld(t *testing.T) {
 		body       []byte
 	}{
 		{"one bad field", "terminal_id", signed(t, bad, nil)},
+		{"not for this terminal", "acquirer.tmk_slot", signed(t, unable, nil)},
 		{"older", "", signed(t, sample(t, 4), nil)},
 		{"other terminal", "", signed(t, sample(t, 6), func(e *wire.Envelope) { e.Serial = "PA000002" })},
 		{"other fleet", "", signed(t, sample(t, 6), func(e *wire.Envelope) { e.Tenant = "rival" })},
@@ -161,7 +172,7 @@ func TestEditedFileIsRefused(t *testing.T) {
 		if err := os.WriteFile(path, torn, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		again, err := Open(dir, verifier)
+		again, err := Open(dir, verifier, able)
 		if !errors.Is(err, ErrDamaged) || again.Current() != nil {
 			t.Errorf("Open of an edited file = %v, want ErrDamaged", err)
 		}

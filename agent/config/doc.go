@@ -9,7 +9,7 @@
 // It is not a transport (agent/link brings the bytes and carries the report) and
 // it decides no time: the caller applies when the terminal is idle.
 //
-//	store, err := config.Open(dir, expect)
+//	store, err := config.Open(dir, verify, check)
 //	report := store.Stage(body)        // verify, validate, store; nothing in force yet
 //	if report.State == wire.ReportedAccepted {
 //		report, err = store.Apply()    // when idle

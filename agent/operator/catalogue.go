@@ -24,6 +24,16 @@ var texts = map[string]entry{
 	"amount_too_large": {"单笔不得超过 %s", "At most %s in one sale", "", ""},
 	"amount_zero":      {"请先输入金额", "Type an amount first", "", ""},
 
+	"no_config":  {"等待配置下发", "Waiting for configuration", "", ""},
+	"no_feature": {"本商户未开通消费", "Sales are not enabled here", "", ""},
+
+	"state_pending":   {"处理中", "In progress", "", ""},
+	"state_approved":  {"成功", "Approved", "", ""},
+	"state_declined":  {"被拒绝", "Declined", "", ""},
+	"state_not_sent":  {"未发送,未扣款", "Not sent, no charge", "", ""},
+	"state_reversing": {"冲正中", "Being reversed", "", ""},
+	"state_reversed":  {"已冲正,未扣款", "Reversed, no charge", "", ""},
+
 	"insert_card":  {"请插入芯片卡", "Insert card", "插卡,或按取消键", "Insert the card or press Cancel"},
 	"reading_card": {"正在读卡", "Reading card", "请勿拔卡", "Leave the card in"},
 	"pin":          {"请输入密码", "Enter PIN", "输完按确认键", "Then press Enter"},
