@@ -7,7 +7,7 @@ import (
 )
 
 // Reader is one contact card slot, whatever part stands behind it. One
-// goroutine owns it; only Halt may be called from another.
+// goroutine owns it.
 type Reader interface {
 	// String names the part and its port.
 	String() string

@@ -46,7 +46,8 @@ type Pins struct {
 	// Clock enables CLK. nil when the clock runs with VCC.
 	Clock gpio.PinOut
 	// Present is the card switch. nil when there is none: then a card is
-	// always taken to be there, and an empty slot is a mute card.
+	// always taken to be there, an empty slot is a mute card, and waiting for a
+	// removal ends only with its context.
 	Present gpio.PinIn
 }
 

@@ -32,8 +32,8 @@ type Faults struct {
 	// Extend asks for more time that often before each response: NULL
 	// procedure bytes in T=0, S(WTX) in T=1.
 	Extend uint32
-	// Slow is how long the card thinks before each of those and before the
-	// response.
+	// Slow is how long the card thinks before each NULL, in each extension that
+	// was granted, and before the response.
 	Slow time.Duration
 	// BadEDC damages the check of so many T=1 blocks, the next ones.
 	BadEDC uint32

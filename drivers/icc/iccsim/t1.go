@@ -132,17 +132,22 @@ func (c *t1Card) answerI(k icc.Block) (icc.Block, error) {
 	capdu := c.in
 	c.in = nil
 	c.reply = c.card.Transmit(capdu)
-	c.extend = c.s.plan().Extend
+	if c.extend = c.s.plan().Extend; c.extend > 0 {
+		return icc.SBlock(icc.PCBWTX, wtxMultiplier), nil
+	}
 	return c.ready()
 }
 
-// ready asks for an extension, or begins the response.
+// wtxMultiplier is what the card asks for: its waiting time, twice.
+const wtxMultiplier = 2
+
+// ready thinks, and asks for one more extension or begins the response.
 func (c *t1Card) ready() (icc.Block, error) {
 	if err := c.wait(c.s.plan().Slow); err != nil {
 		return icc.Block{}, err
 	}
 	if c.extend > 0 {
-		return icc.SBlock(icc.PCBWTX, 2), nil
+		return icc.SBlock(icc.PCBWTX, wtxMultiplier), nil
 	}
 	c.rest, c.reply = c.reply, nil
 	return c.segment(), nil
