@@ -136,7 +136,8 @@ type Image struct {
 }
 
 // Cut ends a piece of paper: a printer with a cutter cuts, one with a tear bar
-// feeds until the last line is past the bar.
+// feeds until the last line is past the bar. In a Payment it may only come last:
+// a copy that has been cut off can no longer be voided.
 type Cut struct{}
 
 func (Text) element()    {}

@@ -42,6 +42,7 @@ func TestValidateNamesTheField(t *testing.T) {
 		{"too wide", printer.Document{Width: 8192}, -1, "Width"},
 		{"kind", printer.Document{Kind: 9}, -1, "Kind"},
 		{"too many", printer.Document{Elements: make([]printer.Element, printer.MaxElements+1)}, -1, "Elements"},
+		{"payment goes on after its cut", printer.Document{Elements: []printer.Element{printer.Cut{}, printer.Feed{}}}, 0, "Cut"},
 		{"nil element", of(nil), 1, "type"},
 		{"long text", of(printer.Text{String: long}), 1, "String"},
 		{"long cell", of(printer.Columns{Cells: []printer.Cell{{String: long}}}), 1, "String"},
@@ -74,7 +75,7 @@ func TestValidateNamesTheField(t *testing.T) {
 }
 
 func of(e printer.Element) printer.Document {
-	return printer.Document{Elements: []printer.Element{printer.Cut{}, e}}
+	return printer.Document{Kind: printer.Report, Elements: []printer.Element{printer.Cut{}, e}}
 }
 
 func TestBitmapIsAPictureOfOneBit(t *testing.T) {

@@ -61,6 +61,9 @@ func (d *Document) Validate() error {
 		if field, reason := check(e, w); reason != "" {
 			return &InvalidError{i, field, reason}
 		}
+		if _, cut := e.(Cut); cut && d.Kind == Payment && i < len(d.Elements)-1 {
+			return &InvalidError{i, "Cut", "a payment document is one copy and ends with its cut"}
+		}
 	}
 	return nil
 }

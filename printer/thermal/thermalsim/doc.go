@@ -16,8 +16,7 @@
 //	os.WriteFile("receipt.png", sheet.PNG(), 0o644)
 //
 // Paper, buffer and switches outlive a Serve: a terminal may be killed and come
-// back while the printer stays on. PowerCycle forgets the buffer and keeps the
-// paper. Time is plain package time.
+// back while the printer stays on. SetPower forgets the buffer and keeps the paper. Time is plain package time.
 //
 // # Behaviour
 //

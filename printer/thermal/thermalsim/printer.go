@@ -50,6 +50,7 @@ type Printer struct {
 	replies chan byte
 	counts  Counts
 	state   escpos.State
+	off     bool
 	silent  bool
 	babble  bool
 	left    uint32 // dot lines on the roll
@@ -166,10 +167,11 @@ func (p *Printer) MangleOut(f func(n uint64, b byte) (byte, bool)) {
 	p.change(func() { p.reply = f })
 }
 
-// PowerCycle switches the printer off and on: buffer and modes are forgotten, the
-// paper stays.
-func (p *Printer) PowerCycle() {
+// SetPower switches the printer off or on. Without power nothing is received or said;
+// buffer and modes are forgotten, the paper stays.
+func (p *Printer) SetPower(on bool) {
 	p.change(func() {
+		p.off = !on
 		p.forget()
 		p.scan = escpos.RealTime{}
 		p.state.Hot = false

@@ -98,6 +98,9 @@ func (p *Printer) take(chunk []byte) {
 				continue
 			}
 		}
+		if p.off {
+			continue
+		}
 		if n, ok := p.scan.Scan(b); ok {
 			p.answer(p.state.Reply(n))
 			if p.topLevel() {
@@ -130,7 +133,7 @@ func (p *Printer) topLevel() bool {
 
 // answer queues a byte for the terminal. The caller holds mu.
 func (p *Printer) answer(b byte) {
-	if p.silent {
+	if p.silent || p.off {
 		return
 	}
 	if p.reply != nil {
@@ -151,7 +154,7 @@ func (p *Printer) send(ctx context.Context, wire io.Writer) {
 	noise := []byte{0xFF, 0x00, 0x5A, 0x12, 0x81, 0x0F}
 	for {
 		p.mu.Lock()
-		on := p.babble
+		on := p.babble && !p.off
 		p.mu.Unlock()
 		var tick <-chan time.Time
 		if on {
@@ -225,7 +228,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 // step moves one dot line or executes one command. It is false when nothing can be
 // done until something changes. The caller holds mu.
 func (p *Printer) step() bool {
-	if p.state.Offline {
+	if p.off || p.state.Offline {
 		return false
 	}
 	if row, ok := p.head.next(); ok {
