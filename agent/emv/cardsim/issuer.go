@@ -29,6 +29,9 @@ func TestIssuer() Issuer {
 	return Issuer{[16]byte{0x70, 0x6F, 0x73, 0x61, 0x67, 0x65, 0x6E, 0x74, 0x2D, 0x74, 0x65, 0x73, 0x74, 0x69, 0x6D, 0x6B}}
 }
 
+// String hides the key.
+func (i Issuer) String() string { return "cardsim.Issuer" }
+
 // A cardKey is a card's unique master key; a sessionKey lives for one transaction counter.
 type (
 	cardKey    [16]byte

@@ -118,6 +118,14 @@ type Session struct {
 	badSignature bool // a combined signature was sent and is wrong: keys that failed earlier are the action codes' matter
 }
 
+// String says where the session stands and nothing of the card.
+func (s *Session) String() string {
+	return "contact.Session " + [...]string{"running", "waiting for the host", "ended"}[s.phase]
+}
+
+// Format is String for every verb: fmt would print the fields of an unexported card number as they are.
+func (s *Session) Format(f fmt.State, _ rune) { fmt.Fprint(f, s.String()) }
+
 // stop ends a transaction: it travels as an error inside the kernel and becomes the outcome.
 type stop struct {
 	kind   emv.Kind
