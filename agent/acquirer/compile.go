@@ -2,8 +2,10 @@ package acquirer
 
 import (
 	"fmt"
+	"math/bits"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/moov-io/iso8583"
 	"github.com/moov-io/iso8583/encoding"
@@ -134,27 +136,80 @@ func (tx *transaction) check() error {
 // batchMark stands for field 60.2 in a transaction's f60.
 const batchMark = "{batch}"
 
-// compileSpec turns the table into the library's spec, with our encoders and
-// prefixers in place of the stock ones and no padder anywhere.
-func (p *Profile) compileSpec() *iso8583.MessageSpec {
-	spec := &iso8583.MessageSpec{Name: p.name, Fields: map[int]field.Field{
-		0: field.NewString(field.NewSpec(4, "message type", digitEncoder{field: 0}, fixedPrefixer{0})),
-		1: field.NewBitmap(&field.Spec{
-			Length: bitmapSize, Description: "bitmap", Enc: byteEncoder{field: 1}, Pref: fixedPrefixer{1}, DisableAutoExpand: true,
-		}),
-	}}
+// maxCodecs bounds the codecs that are kept: a profile uses a few dozen sets of
+// fields, and a host could think of any number.
+const maxCodecs = 64
+
+// codecs keeps the library's objects by the set of fields they are for. It makes
+// one of every field of a spec for every message, which costs more than the
+// coding itself; so a spec here has the fields of its set only, and its messages
+// are used again.
+type codecs struct {
+	mu  sync.Mutex
+	set map[uint64]*codec
+}
+
+// codec makes and reads messages of one set of fields.
+type codec struct {
+	set  uint64
+	spec *iso8583.MessageSpec
+	idle sync.Pool // *iso8583.Message, holding no values
+}
+
+func (c *codec) take() *iso8583.Message {
+	if m, ok := c.idle.Get().(*iso8583.Message); ok {
+		return m
+	}
+	m := iso8583.NewMessage(c.spec)
+	for rest := c.set; rest != 0; rest &= rest - 1 {
+		_ = m.BinaryField(bits.TrailingZeros64(rest)+1, nil) // marks it present; the spec has it
+	}
+	return m
+}
+
+// give puts a message back, without what it held. Only after success: a failed
+// message knows no longer which fields it has.
+func (c *codec) give(m *iso8583.Message) {
+	for rest := c.set; rest != 0; rest &= rest - 1 {
+		_ = m.GetField(bits.TrailingZeros64(rest) + 1).SetBytes(nil) // a Binary takes anything
+	}
+	c.idle.Put(m)
+}
+
+// compileSpec turns the table into the library's fields, with our encoders and
+// prefixers in place of the stock ones and no padder anywhere. All values are
+// bytes to the library, so that it neither copies nor converts them.
+func (p *Profile) compileSpec() {
+	p.base[0] = field.NewString(field.NewSpec(4, "message type", digitEncoder{field: 0}, fixedPrefixer{0}))
+	p.base[1] = field.NewBitmap(&field.Spec{
+		Length: bitmapSize, Description: "bitmap", Enc: byteEncoder{field: 1}, Pref: fixedPrefixer{1}, DisableAutoExpand: true,
+	})
 	for id, r := range p.fields {
-		if r == nil {
-			continue
-		}
-		s := field.NewSpec(int(r.Length), r.Name, r.encoder(id), r.prefixer(id))
-		if r.Format == "b" || r.Format == "gbk" {
-			spec.Fields[id] = field.NewBinary(s)
-		} else {
-			spec.Fields[id] = field.NewString(s)
+		if r != nil {
+			p.base[id] = field.NewBinary(field.NewSpec(int(r.Length), r.Name, r.encoder(id), r.prefixer(id)))
 		}
 	}
-	return spec
+	p.codecs.set = make(map[uint64]*codec)
+}
+
+// codec gives the codec of messages with exactly these fields, all of the
+// profile.
+func (p *Profile) codec(set uint64) *codec {
+	p.codecs.mu.Lock()
+	defer p.codecs.mu.Unlock()
+	if c := p.codecs.set[set]; c != nil {
+		return c
+	}
+	spec := &iso8583.MessageSpec{Name: p.name, Fields: map[int]field.Field{0: p.base[0], 1: p.base[1]}}
+	for rest := set; rest != 0; rest &= rest - 1 {
+		id := bits.TrailingZeros64(rest) + 1
+		spec.Fields[id] = p.base[id]
+	}
+	c := &codec{set: set, spec: spec}
+	if len(p.codecs.set) < maxCodecs {
+		p.codecs.set[set] = c
+	}
+	return c
 }
 
 func (r *fieldRule) encoder(id int) encoding.Encoder {

@@ -33,7 +33,7 @@ func (m *Message) annotate(reveal bool) string {
 	line(mtiSize, "MAP", spaced(packed[mtiSize:end]), "bitmap "+strings.Trim(fmt.Sprint(ids), "[]"))
 	for _, id := range ids {
 		r, at := m.p.fields[id], end
-		end += r.wireSize(m.size(id))
+		end += r.wireSize(len(m.values[id]))
 		text, harmless := m.show(id)
 		bytes := spaced(packed[at:end])
 		if !reveal && !harmless {

@@ -63,7 +63,8 @@
 // stock ones rebuild conversion tables for every field, know no 'D' and no GBK,
 // and accept what must be refused. The library stays at v0.23.2, the last one
 // that compiles for 32-bit processors. Its own errors carry the raw message and
-// never leave this package.
+// never leave this package. Its message objects are kept by set of fields and used
+// again after they were emptied, because making them costs more than coding.
 //
 // What Unpack accepts, Pack gives back byte for byte; so there is one way to
 // write a message, and a host cannot smuggle a second meaning into a fill nibble

@@ -34,13 +34,19 @@ var when = time.Date(2026, 5, 20, 14, 3, 9, 0, time.UTC)
 
 func now() time.Time { return when }
 
-func profile(t testing.TB, replace ...string) *acquirer.Profile {
+func profileText(t testing.TB) string {
 	t.Helper()
 	b, err := os.ReadFile("profiles/unionpay-pos.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := acquirer.LoadProfile(strings.NewReader(strings.NewReplacer(replace...).Replace(string(b))))
+	return string(b)
+}
+
+// profile is unionpay-pos with pairs of text replaced.
+func profile(t testing.TB, replace ...string) *acquirer.Profile {
+	t.Helper()
+	p, err := acquirer.LoadProfile(strings.NewReader(strings.NewReplacer(replace...).Replace(profileText(t))))
 	if err != nil {
 		t.Fatal(err)
 	}

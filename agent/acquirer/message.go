@@ -1,46 +1,37 @@
 package acquirer
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/bits"
 	"strings"
-
-	"github.com/moov-io/iso8583"
-	"github.com/moov-io/iso8583/field"
 )
 
 // Message is one ISO 8583 message of a profile. Field values are the characters
 // themselves: digits for n, digits and 'D' for z, bytes for all others; leading
-// zeros stay. Not for concurrent use, and never to be printed: Describe is for
-// that.
+// zeros stay. It is never to be printed: Describe is for that.
 type Message struct {
-	p   *Profile
-	m   *iso8583.Message
-	set uint64 // bit id-1: field id is present
+	p      *Profile
+	mti    string
+	set    uint64 // bit id-1: field id is present
+	values [maxField + 1][]byte
 }
 
 // String names the message without its content.
-func (m *Message) String() string { return "message " + m.MTI() }
+func (m *Message) String() string { return "message " + m.mti }
 
 // GoString keeps the content out of %#v too.
 func (m *Message) GoString() string { return m.String() }
 
+// Format keeps it out of every other verb.
+func (m *Message) Format(s fmt.State, _ rune) { fmt.Fprint(s, m.String()) }
+
 // New gives an empty message of this type: four digits.
-func (p *Profile) New(mti string) *Message {
-	m := &Message{p: p, m: iso8583.NewMessage(p.spec)}
-	m.m.MTI(mti)
-	return m
-}
+func (p *Profile) New(mti string) *Message { return &Message{p: p, mti: mti} }
 
 // MTI is the message type, four digits.
-func (m *Message) MTI() string {
-	mti, err := m.m.GetMTI()
-	if err != nil {
-		return ""
-	}
-	return mti
-}
+func (m *Message) MTI() string { return m.mti }
 
 // Set gives field id (2 to 64) a value; what it may hold is judged by Pack. A
 // field that the profile does not know is a *FieldError.
@@ -51,9 +42,7 @@ func (m *Message) SetBytes(id uint8, value []byte) error {
 	if id < 2 || id > maxField || m.p.fields[id] == nil {
 		return &FieldError{int(id), -1, "is not in the profile"}
 	}
-	if err := m.m.BinaryField(int(id), value); err != nil {
-		return &FieldError{int(id), -1, "cannot be set"}
-	}
+	m.values[id] = value
 	m.set |= 1 << (id - 1)
 	return nil
 }
@@ -66,13 +55,7 @@ func (m *Message) Text(id uint8) string {
 	if !m.Has(id) {
 		return ""
 	}
-	switch f := m.m.GetField(int(id)).(type) {
-	case *field.String:
-		return f.Value()
-	case *field.Binary:
-		return string(f.Value())
-	}
-	return ""
+	return string(m.values[id])
 }
 
 // Bytes is the value of field id as a copy; nil if it is absent.
@@ -80,7 +63,7 @@ func (m *Message) Bytes(id uint8) []byte {
 	if !m.Has(id) {
 		return nil
 	}
-	return []byte(m.Text(id))
+	return append([]byte{}, m.values[id]...)
 }
 
 // Fields lists the fields that are present, in order.
@@ -95,10 +78,20 @@ func (m *Message) Fields() []uint8 {
 // Pack gives the message's bytes, from message type to last field. Whatever does
 // not fit its field is a *FieldError.
 func (m *Message) Pack() ([]byte, error) {
-	b, err := m.m.Pack()
-	if err != nil {
-		return nil, typed(err, -1)
+	c := m.p.codec(m.set)
+	w := c.take()
+	w.MTI(m.mti)
+	for rest := m.set; rest != 0; rest &= rest - 1 {
+		id := bits.TrailingZeros64(rest) + 1
+		if err := w.GetField(id).SetBytes(m.values[id]); err != nil {
+			return nil, &FieldError{id, -1, "cannot be set"}
+		}
 	}
+	b, err := w.Pack()
+	if err != nil {
+		return nil, typed(err, -1) // and w is not used again: a failure leaves it half filled
+	}
+	c.give(w)
 	return b, nil
 }
 
@@ -111,29 +104,39 @@ func (p *Profile) Unpack(b []byte) (*Message, error) {
 		return nil, &FieldError{-1, len(b), "is too short for message type and bitmap"}
 	}
 	own := append([]byte(nil), b...)
-	var set uint64
-	for i, c := range own[mtiSize : mtiSize+bitmapSize] {
-		set |= uint64(bits.Reverse8(c)) << (8 * i)
-	}
-	if set&1 != 0 {
+	m := &Message{p: p, set: bits.Reverse64(binary.BigEndian.Uint64(own[mtiSize:]))}
+	if m.set&1 != 0 {
 		return nil, &FieldError{1, mtiSize, "announces a second bitmap"}
 	}
-	m := &Message{p: p, m: iso8583.NewMessage(p.spec), set: set}
-	for _, id := range m.Fields() {
+	ids := m.Fields()
+	for _, id := range ids {
 		if p.fields[id] == nil {
 			return nil, &FieldError{int(id), mtiSize, "is not in the profile"}
 		}
 	}
-	if err := m.m.Unpack(own); err != nil {
-		return nil, typed(err, len(own))
+	c := p.codec(m.set)
+	r := c.take()
+	if err := r.Unpack(own); err != nil {
+		return nil, typed(err, len(own)) // and r is not used again
 	}
 	end := mtiSize + bitmapSize
-	for _, id := range m.Fields() {
-		end += p.fields[id].wireSize(m.size(id))
+	for _, id := range ids {
+		value, err := r.GetBytes(int(id))
+		if err != nil {
+			return nil, &FieldError{int(id), -1, "cannot be read"}
+		}
+		m.values[id] = value
+		end += p.fields[id].wireSize(len(value))
 	}
 	if end != len(own) {
 		return nil, &FieldError{-1, end, fmt.Sprintf("has %d bytes after its last field", len(own)-end)}
 	}
+	mti, err := r.GetMTI()
+	if err != nil {
+		return nil, &FieldError{0, 0, "cannot be read"}
+	}
+	m.mti = mti
+	c.give(r)
 	return m, nil
 }
 
@@ -164,17 +167,6 @@ func (p *Profile) Meaning(m *Message) (Meaning, bool) {
 		}
 	}
 	return Meaning{}, false
-}
-
-// size is the length of a field's value in characters.
-func (m *Message) size(id uint8) int {
-	switch f := m.m.GetField(int(id)).(type) {
-	case *field.String:
-		return len(f.Value())
-	case *field.Binary:
-		return len(f.Value())
-	}
-	return 0
 }
 
 // typed makes a FieldError of what the library returns, and drops the library's

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/moov-io/iso8583"
+	"github.com/moov-io/iso8583/field"
 
 	"posagent/agent/keys"
 	"posagent/agent/payment"
@@ -49,7 +49,8 @@ type Profile struct {
 	fields   [maxField + 1]*fieldRule // 2 to 64; nil: not in this profile
 	tx       map[string]*transaction
 	reversal []uint8
-	spec     *iso8583.MessageSpec
+	base     [maxField + 1]field.Field
+	codecs   codecs
 }
 
 // Name is the profile's name, for example "unionpay-pos".
@@ -169,7 +170,7 @@ func (f *profileFile) compile() (*Profile, error) {
 			return nil, err
 		}
 	}
-	p.spec = p.compileSpec()
+	p.compileSpec()
 	return p, nil
 }
 
