@@ -33,6 +33,8 @@ const (
 type testCard struct {
 	atrs [][]byte // answers to the first reset, the second and so on
 
+	silent bool // no answer any more
+
 	mu     sync.Mutex
 	resets int
 	got    []string
@@ -54,6 +56,9 @@ func (c *testCard) Transmit(capdu []byte) []byte {
 	c.mu.Lock()
 	c.got = append(c.got, hex.EncodeToString(capdu))
 	c.mu.Unlock()
+	if c.silent {
+		return nil
+	}
 	return respond(capdu)
 }
 

@@ -97,6 +97,16 @@ var conformance = []struct {
 			t.Errorf("Activate: %v, want ErrMute", err)
 		}
 	}},
+	{"card falls silent", func(t *testing.T, r *rig, _ kind) {
+		r.activate()
+		r.card.silent = true
+		if r.try("silent card", read(8, 8)) {
+			t.Error("a silent card answered")
+		}
+		r.card.silent = false
+		r.activate()
+		r.check("after a reset", read(8, 8))
+	}},
 	{"warm reset after a rejected answer", func(t *testing.T, r *rig, k kind) {
 		// TS of no convention first, then a good answer.
 		r.card.atrs = append([][]byte{atr("3B 60 11 00")}, r.card.atrs...)

@@ -266,27 +266,34 @@ func TestDoubledAndFlipped(t *testing.T) {
 	})
 }
 
-func TestNoEcho(t *testing.T) {
+// A line that does not echo is found out at the first command, and a slot can
+// echo in its place.
+func TestEcho(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		line := bussim.NewUART("ICC0", &bussim.UARTOpts{Paced: true})
-		slot := iccsim.NewSlot(nil)
-		done := make(chan error)
-		go func() { done <- slot.Serve(t.Context(), line.Wire()) }()
-		defer func() { line.Wire().Close(); <-done }()
-		slot.Insert(&testCard{atrs: [][]byte{atr("3B 60 00 00")}})
-		r, err := icc.NewUART(line.Port(), icc.Pins{Reset: slot.Reset, Power: slot.Power, Present: slot.Present}, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := r.Activate(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		_, err = r.Transmit(t.Context(), nop())
-		if !errors.Is(err, icc.ErrTransmission) || !strings.Contains(err.Error(), "echo") {
-			t.Errorf("Transmit without echo: %v", err)
-		}
-	})
+	for _, echo := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			line := bussim.NewUART("ICC0", &bussim.UARTOpts{Paced: true})
+			slot := iccsim.NewSlot(&iccsim.Opts{Echo: echo})
+			done := make(chan error)
+			go func() { done <- slot.Serve(t.Context(), line.Wire()) }()
+			defer func() { line.Wire().Close(); <-done }()
+			slot.Insert(&testCard{atrs: [][]byte{atr("3B 60 00 00")}})
+			r, err := icc.NewUART(line.Port(), icc.Pins{Reset: slot.Reset, Power: slot.Power, Present: slot.Present}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := r.Activate(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			_, err = r.Transmit(t.Context(), write(pattern(20)))
+			if echo && err != nil {
+				t.Errorf("Transmit with the slot's echo: %v", err)
+			}
+			if !echo && (!errors.Is(err, icc.ErrTransmission) || !strings.Contains(err.Error(), "echo")) {
+				t.Errorf("Transmit without echo: %v", err)
+			}
+		})
+	}
 }
 
 // plans is how many random fault plans run over all kinds.

@@ -10,7 +10,8 @@ type Card interface {
 	// Reset tells the card, before each answer to reset, that its volatile
 	// state is gone.
 	Reset()
-	// Transmit answers a command APDU with a response APDU of at least 2 bytes.
+	// Transmit answers a command APDU with a response APDU. Fewer than 2 bytes
+	// mean that the card falls silent until the next reset.
 	Transmit(capdu []byte) (rapdu []byte)
 }
 

@@ -69,6 +69,9 @@ func (c *t0Card) ask(capdu []byte) error {
 	}
 	r := c.card.Transmit(capdu)
 	n := len(r) - 2
+	if n < 0 {
+		return c.idle()
+	}
 	c.held, c.sw = r[:n:n], [2]byte(r[n:])
 	return nil
 }

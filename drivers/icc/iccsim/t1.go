@@ -132,6 +132,9 @@ func (c *t1Card) answerI(k icc.Block) (icc.Block, error) {
 	capdu := c.in
 	c.in = nil
 	c.reply = c.card.Transmit(capdu)
+	if len(c.reply) < 2 {
+		return icc.Block{}, c.idle()
+	}
 	if c.extend = c.s.plan().Extend; c.extend > 0 {
 		return icc.SBlock(icc.PCBWTX, wtxMultiplier), nil
 	}

@@ -242,6 +242,9 @@ func (t *TDA8029) exchange(ctx context.Context, capdu []byte, ack func(...byte) 
 	if t.moved != moved || !ok {
 		return nak(icc.ChipNoCard)
 	}
+	if len(r) < 2 || len(r) > icc.MaxFrameData {
+		return nak(icc.ChipMuteNow)
+	}
 	return ack(r...)
 }
 
