@@ -80,13 +80,21 @@ type Message interface {
 // Decode reads one body into m, a pointer to a message type, and validates it. See the package comment for what is
 // refused. On error *m is not to be used.
 func Decode(body []byte, m Message) error {
+	if err := DecodeShape(body, m); err != nil {
+		return err
+	}
+	return m.Validate()
+}
+
+// DecodeShape is Decode without Validate: for a document that a person wrote and that is still to be completed.
+func DecodeShape(body []byte, m Message) error {
 	if err := check(body, m); err != nil {
 		return err
 	}
 	if err := json.Unmarshal(body, m); err != nil {
 		return &FieldError{Kind: ErrSyntax, Detail: err.Error()}
 	}
-	return m.Validate()
+	return nil
 }
 
 // Encode validates m and returns its body.

@@ -84,7 +84,8 @@ type Broker struct {
 	boot, main *listener
 }
 
-// Open binds both listeners. Nothing is accepted before Serve.
+// Open binds both listeners. Nothing is accepted before Serve, but Publish works, so that retained documents are in
+// place when the first terminal is let in.
 func Open(o Options) (*Broker, error) {
 	if !wire.ValidTenant(o.Tenant) {
 		return nil, fmt.Errorf("open broker: tenant %q is not valid", o.Tenant)
@@ -111,6 +112,9 @@ func Open(o Options) (*Broker, error) {
 	if err := b.listen(); err != nil {
 		return nil, fmt.Errorf("open broker: %w", err)
 	}
+	if err := b.prepare(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open broker: %w", err), b.Close())
+	}
 	return b, nil
 }
 
@@ -135,9 +139,8 @@ func (b *Broker) listen() error {
 // Addrs are the bound addresses.
 func (b *Broker) Addrs() (boot, main net.Addr) { return b.boot.inner.Addr(), b.main.inner.Addr() }
 
-// Start makes the broker able to take Publish calls, so that retained documents can be placed before the first terminal
-// is let in by Serve. Call it once.
-func (b *Broker) Start() error {
+// prepare sets mochi up; its constructor starts nothing.
+func (b *Broker) prepare() error {
 	caps := mqtt.NewDefaultServerCapabilities()
 	caps.MaximumMessageExpiryInterval = 0
 	caps.MaximumSessionExpiryInterval = 0
@@ -157,7 +160,7 @@ func (b *Broker) Start() error {
 	b.gate = &gate{b: b, live: map[string]*mqtt.Client{}}
 	b.boot.left, b.main.left = b.gate.repair, b.gate.repair
 	if err := b.server.AddHook(b.gate, nil); err != nil {
-		return fmt.Errorf("start broker: %w", err)
+		return err
 	}
 	return nil
 }
