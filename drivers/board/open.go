@@ -11,6 +11,7 @@ import (
 	"posagent/drivers/display"
 	"posagent/drivers/icc"
 	"posagent/drivers/pinpad"
+	"posagent/printer/thermal"
 )
 
 // Open opens the parts of a profile on buses; nil is Machine. A part that fails
@@ -29,6 +30,7 @@ func Open(ctx context.Context, profile *Profile, buses Buses) (*Parts, error) {
 		open func() error
 	}{
 		{Display, func() error { return o.display(profile.Parts.Display) }},
+		{Printer, func() error { return o.printer(profile.Parts.Printer) }},
 		{PINPad, func() error { return o.pinpad(profile.Parts.PINPad) }},
 		{ICC, func() error { return o.icc(profile.Parts.ICC) }},
 	} {
@@ -153,6 +155,27 @@ func (o *opener) pinpad(d *PINPadPart) error {
 		}
 		o.parts.PINPad = dev
 		o.parts.atHalt(PINPad, dev.Halt, port.Close)
+		return nil
+	})
+}
+
+func (o *opener) printer(d *PrinterPart) error {
+	if d == nil {
+		return ErrNotFitted
+	}
+	return o.uart(d.Port, func(port periph.PortCloser) error {
+		dev, err := thermal.New(port, &thermal.Opts{ // zero values are the driver's defaults
+			Baud:      hertz(d.Baud),
+			WidthDots: d.WidthDots,
+			RXBuffer:  d.RXBuffer,
+			TearFeed:  d.TearFeedDots,
+			Cutter:    d.Cutter,
+		})
+		if err != nil {
+			return err
+		}
+		o.parts.Printer = dev
+		o.parts.atHalt(Printer, dev.Halt, port.Close)
 		return nil
 	})
 }

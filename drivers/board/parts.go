@@ -10,6 +10,7 @@ import (
 
 	"posagent/drivers/icc"
 	"posagent/drivers/pinpad"
+	"posagent/printer/thermal"
 )
 
 // Part names a part of a terminal; the names are those of the profile.
@@ -32,6 +33,7 @@ type Parts struct {
 	Model   string
 	ICC     icc.Reader
 	PINPad  *pinpad.Dev
+	Printer *thermal.Dev
 	Display display.Drawer
 	// Missing holds why a part is nil: ErrNotFitted or what failed.
 	Missing map[Part]error

@@ -14,12 +14,12 @@ import (
 // Profile is one terminal model.
 type Profile struct {
 	// Model is the name of the model: lower-case letters, digits and hyphens.
-	Model string       `json:"model"`
-	Parts PartsOfModel `json:"parts"`
+	Model string `json:"model"`
+	Parts Fitted `json:"parts"`
 }
 
-// PartsOfModel lists what is built in; nil is not fitted.
-type PartsOfModel struct {
+// Fitted lists what is built in; nil is not fitted.
+type Fitted struct {
 	ICC     *ICCPart     `json:"icc,omitempty"`
 	PINPad  *PINPadPart  `json:"pinpad,omitempty"`
 	Printer *PrinterPart `json:"printer,omitempty"`
@@ -68,6 +68,12 @@ type PrinterPart struct {
 	// WidthDots is the number of dots of the print head, a multiple of 8; 0 for
 	// 384 (58 mm paper at 8 dots/mm).
 	WidthDots uint16 `json:"width_dots,omitempty"`
+	// RXBuffer is the printer's receive buffer in bytes, 0 for 1024. TearFeedDots
+	// is the distance from the print head to the tear bar, 0 for 80. Cutter says
+	// that the printer cuts by itself.
+	RXBuffer     uint32 `json:"rx_buffer,omitempty"`
+	TearFeedDots uint16 `json:"tear_feed_dots,omitempty"`
+	Cutter       bool   `json:"cutter,omitempty"`
 }
 
 // DisplayPart is the panel.

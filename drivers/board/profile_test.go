@@ -35,7 +35,7 @@ func TestLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &Profile{Model: "mine", Parts: PartsOfModel{PINPad: &PINPadPart{Port: "/dev/ttyS1"}}}
+	want := &Profile{Model: "mine", Parts: Fitted{PINPad: &PINPadPart{Port: "/dev/ttyS1"}}}
 	if !reflect.DeepEqual(p, want) {
 		t.Errorf("Load = %+v; want %+v", p, want)
 	}
@@ -90,6 +90,8 @@ func TestBadFields(t *testing.T) {
 		{"too slow", with(`"pinpad":{"port":"A","baud":75}`), "parts.pinpad.baud", "not within"},
 		{"too wide", with(`"printer":{"port":"A","width_dots":1160}`), "parts.printer.width_dots", "not within"},
 		{"no whole bytes", with(`"printer":{"port":"A","width_dots":383}`), "parts.printer.width_dots", "multiple of 8"},
+		{"tiny buffer", with(`"printer":{"port":"A","rx_buffer":16}`), "parts.printer.rx_buffer", "not within"},
+		{"endless feed", with(`"printer":{"port":"A","tear_feed_dots":9999}`), "parts.printer.tear_feed_dots", "not within"},
 		{"beyond 16 bits", with(`"printer":{"port":"A","width_dots":70000}`), "parts.printer.width_dots", "65535"},
 		{"no port", with(`"printer":{}`), "parts.printer.port", "missing"},
 		{"port with space", with(`"printer":{"port":"A B"}`), "parts.printer.port", "spaces"},

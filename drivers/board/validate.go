@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"posagent/drivers/display"
+	"posagent/printer"
+	"posagent/printer/thermal"
 )
 
 // Bounds of what a profile may say.
@@ -14,7 +16,8 @@ const (
 	maxBaud     = 12_000_000 // the fastest UART bridge
 	minClock    = 1_000_000  // EMV 4.4 Book 1, 5.3.5
 	maxClock    = 5_000_000
-	maxDots     = 1152 // 144 mm at 8 dots/mm, the widest receipt head
+	maxRXBuffer = 1 << 20 // no receipt printer has more
+	maxTearFeed = 800     // 100 mm
 	minSPISpeed = 100_000
 	maxSPISpeed = 100_000_000
 )
@@ -53,10 +56,12 @@ func (p *Profile) Validate() error {
 	if d := p.Parts.Printer; d != nil {
 		c.port("parts.printer.port", d.Port)
 		c.number("parts.printer.baud", d.Baud, minBaud, maxBaud)
-		c.number("parts.printer.width_dots", uint32(d.WidthDots), 64, maxDots)
+		c.number("parts.printer.width_dots", uint32(d.WidthDots), printer.MinWidth, printer.MaxWidth)
 		if d.WidthDots%8 != 0 {
 			c.fail("parts.printer.width_dots", "%d is not a multiple of 8", d.WidthDots)
 		}
+		c.number("parts.printer.rx_buffer", d.RXBuffer, thermal.MinRXBuffer, maxRXBuffer)
+		c.number("parts.printer.tear_feed_dots", uint32(d.TearFeedDots), 1, maxTearFeed)
 	}
 	if d := p.Parts.Display; d != nil {
 		c.display("parts.display", d)
