@@ -117,7 +117,7 @@ func (l *Link) converse(ctx context.Context, a asked, wire []byte) (Frame, *Mess
 			<-interrupted
 		}
 	}()
-	l.cfg.OnTrace("out", l.p.describeFrame(Frame{TPDU: l.cfg.TPDU, Head: l.cfg.Head}, a.m))
+	l.trace("out", Frame{TPDU: l.cfg.TPDU, Head: l.cfg.Head}, a.m)
 	if _, err := conn.Write(wire); err != nil {
 		return Frame{}, nil, noResponse(ctx, "write", err)
 	}
@@ -147,13 +147,21 @@ func (l *Link) converse(ctx context.Context, a asked, wire []byte) (Frame, *Mess
 // read takes a frame's message apart and traces it.
 func (l *Link) read(f Frame) (*Message, error) {
 	m, err := l.p.Unpack(f.Body)
-	l.cfg.OnTrace("in", l.p.describeFrame(f, m))
+	l.trace("in", f, m)
 	return m, err
+}
+
+func (l *Link) trace(direction string, f Frame, m *Message) {
+	if l.cfg.OnTrace != nil {
+		l.cfg.OnTrace(direction, l.p.describeFrame(f, m))
+	}
 }
 
 func (l *Link) foreign(reason string, f Frame, m *Message) {
 	l.log.Warn("message ignored", "reason", reason)
-	l.cfg.OnForeign(reason, l.p.describeFrame(f, m))
+	if l.cfg.OnForeign != nil {
+		l.cfg.OnForeign(reason, l.p.describeFrame(f, m))
+	}
 }
 
 func noResponse(ctx context.Context, doing string, err error) error {

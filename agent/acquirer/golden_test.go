@@ -64,6 +64,11 @@ func TestReference(t *testing.T) {
 			t.Fatal(err)
 		}
 		check("0820-sign-off", "0830-sign-off")
+		for mti, want := range map[string]int{"0800": 1, "0810": 1, "0820": 2, "0830": 2, "0200": 2, "0210": 2, "0400": 2, "0410": 2} {
+			if got := w.traced(mti); got != want {
+				t.Errorf("%d traces of %s, want %d", got, mti, want)
+			}
+		}
 		if len(w.foreign) != 0 {
 			t.Errorf("foreign messages in a clean session: %v", w.foreign)
 		}

@@ -258,3 +258,13 @@ func (w *world) peer(answer func(acquirer.Frame) [][]byte) *acquirer.Link {
 	}
 	return link
 }
+
+// traced counts the descriptions of a direction.
+func (w *world) traced(mti string) (n int) {
+	for _, d := range w.trace {
+		if strings.Contains(d, "message type "+mti+"\n") {
+			n++
+		}
+	}
+	return n
+}

@@ -99,12 +99,6 @@ func (c *Config) defaults() {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	if c.OnForeign == nil {
-		c.OnForeign = func(string, string) {}
-	}
-	if c.OnTrace == nil {
-		c.OnTrace = func(string, string) {}
-	}
 }
 
 // acquire takes the line; the caller gives it back with release.
