@@ -172,10 +172,9 @@ func (l *link) hush(ctx context.Context) error {
 	return errBabble
 }
 
-// quiet listens until nothing has come for a while. It ends, because noise is counted
-// and everything else that can come is bounded by what was asked.
+// quiet listens until nothing has come for a while.
 func (l *link) quiet(ctx context.Context, d time.Duration) error {
-	for range maxHush {
+	for end := time.Now().Add(l.timeout + d); time.Now().Before(end); {
 		_, _, err := l.listen(ctx, time.Now().Add(d))
 		if errors.Is(err, errTimeout) {
 			return nil

@@ -13,8 +13,9 @@ import (
 const (
 	// helloZeros end the last bytes of a picture that a printer may be waiting for.
 	helloZeros = 16
-	// flushChunk is how many of escpos.FlushZeros are sent at once.
-	flushChunk = 512
+	// flushChunk is how many of escpos.FlushZeros are sent at once: no more than the
+	// smallest buffer.
+	flushChunk = MinRXBuffer
 	// settleTime separates answers to a greeting from late answers to earlier bytes.
 	settleTime = 20 * time.Millisecond
 )
@@ -139,11 +140,16 @@ func (d *Dev) synchronise(ctx context.Context) error {
 	if err != nil || ok {
 		return err
 	}
-	// It swallowed the greeting: it is inside a picture. Fill that up.
+	// It swallowed the greeting: it is inside a picture. Fill that up. A picture whose
+	// damaged head claims more than this needs the power switch.
 	zeros := make([]byte, flushChunk)
 	for range escpos.FlushZeros / flushChunk {
 		if err := l.send(zeros, false); err != nil {
 			return &stop{printer.NoAnswer, err}
+		}
+		// The rest of the picture is printed at the speed of paper.
+		if err := l.quiet(ctx, settleTime); err != nil {
+			return d.wireStop(ctx, err)
 		}
 	}
 	hello = escpos.AppendAckRequest(escpos.AppendInit(nil))

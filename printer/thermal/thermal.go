@@ -135,8 +135,17 @@ func (d *Dev) Status(ctx context.Context) (printer.Status, error) {
 		return printer.Unknown, err
 	}
 	defer done()
-	d.link.hush(ctx)
-	s, err := d.link.status(ctx)
+	l := &d.link
+	var s printer.Status
+	if err = l.hush(ctx); err == nil {
+		s, err = l.status(ctx)
+	}
+	if err == nil {
+		err = l.quiet(ctx, endTime) // a printer that babbles gives good answers too
+	}
+	if err != nil {
+		s, err = l.verdict(ctx, err)
+	}
 	if s == printer.Unknown {
 		return s, err
 	}

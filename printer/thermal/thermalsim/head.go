@@ -48,8 +48,7 @@ func (h *head) execute(c escpos.Command, width int) {
 	case escpos.OpFeed:
 		h.print(width, int(c.N))
 	case escpos.OpFeedLines:
-		h.print(width, h.spacing)
-		h.feed += uint32(c.N) * uint32(h.spacing)
+		h.print(width, int(c.N)*h.spacing)
 	case escpos.OpLine:
 		h.print(width, h.spacing)
 	case escpos.OpSpacing:
