@@ -85,7 +85,6 @@ func subscribe(ctx context.Context, client mqtt.Client, filter string) error {
 }
 
 func userTimeout(_ context.Context, _, _ string, c syscall.RawConn) error {
-
 	var inner error
 	err := c.Control(func(fd uintptr) {
 		inner = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int((keepAlive + 10*time.Second).Milliseconds()))

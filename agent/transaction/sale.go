@@ -249,8 +249,10 @@ func (r *Runner) print(ctx context.Context, out Outcome) {
 		r.Log.Warn("receipt not printed", "stan", out.Record.STAN, "err", err)
 		if out.Approved() {
 			r.say("print_failed", operator.Bad, "STAN "+out.Record.STAN.String())
+			return
 		}
 	}
+	r.show(out) // printing had the screen
 }
 
 // complete lets the card finish. Whatever it does, the caller has an outcome.

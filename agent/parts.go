@@ -1,0 +1,84 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+
+	"posagent/agent/emv"
+	"posagent/agent/keys"
+	"posagent/agent/operator"
+	"posagent/agent/payment"
+	"posagent/drivers/icc"
+	"posagent/drivers/pinpad"
+)
+
+// slot is the card reader as transactions see it.
+type slot struct{ icc.Reader }
+
+// Activate powers the card; which protocol it speaks stays with the reader.
+func (s slot) Activate(ctx context.Context) error {
+	_, err := s.Reader.Activate(ctx)
+	return err
+}
+
+// pad is the PIN pad as the host link and transactions see it: the keeper of the
+// keys, and the only one who ever holds a PIN.
+type pad struct{ dev *pinpad.Dev }
+
+// InstallWorking implements keys.Store.
+func (p pad) InstallWorking(ctx context.Context, use keys.Use, cryptogram, kcv []byte) error {
+	return p.dev.LoadWorkingKey(ctx, string(use), cryptogram, kcv)
+}
+
+// MAC implements keys.Store.
+func (p pad) MAC(ctx context.Context, alg keys.MACAlgorithm, data []byte) ([8]byte, error) {
+	return p.dev.MAC(ctx, string(alg), data)
+}
+
+// EnterPIN implements transaction.PINPad.
+func (p pad) EnterPIN(ctx context.Context, pan payment.PAN, dots func(int)) (emv.PINOutcome, error) {
+	result, err := p.dev.EnterPIN(ctx, pinpad.PINRequest{PAN: pan.Reveal(), Format: pinpad.Format0}, dots)
+	if err != nil {
+		return emv.PINOutcome{Status: emv.PINPadError}, err
+	}
+	switch r := result.(type) {
+	case pinpad.Entered:
+		block, err := payment.NewPINBlock(r.Block[:])
+		if err != nil {
+			return emv.PINOutcome{Status: emv.PINPadError}, err
+		}
+		return emv.PINOutcome{Status: emv.PINEntered, Block: block}, nil
+	case pinpad.Bypassed:
+		return emv.PINOutcome{Status: emv.PINBypassed}, nil
+	case pinpad.Cancelled:
+		return emv.PINOutcome{}, emv.ErrCancelled
+	case pinpad.TimedOut:
+		return emv.PINOutcome{}, emv.ErrTimeout
+	}
+	return emv.PINOutcome{Status: emv.PINPadError}, fmt.Errorf("PIN pad gives %T", result)
+}
+
+// pumpKeys hands key presses to the lane. What nobody takes in time is dropped:
+// keys typed into a busy terminal must not act later.
+func pumpKeys(ctx context.Context, from <-chan pinpad.Key, to chan<- operator.Key) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case k := <-from:
+			select {
+			case to <- operatorKey(k):
+			default:
+			}
+		}
+	}
+}
+
+// operatorKey gives the menu's name of a key: digits and names are the same in
+// both words; the first function key is the one the menu knows.
+func operatorKey(k pinpad.Key) operator.Key {
+	if k == pinpad.F1 {
+		return operator.KeyFunc
+	}
+	return operator.Key(k.String())
+}

@@ -1,0 +1,123 @@
+// Command terminalctl operates the terminal on this machine: it speaks to
+// terminald over its unix socket.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"posagent/agent/control"
+)
+
+const usage = `terminalctl [-control SOCKET] [-json] COMMAND
+
+  status                   where the terminal stands: state, parts, host, fleet, totals
+  activate CODE            activate the terminal with the fleet's one-time code
+  sale AMOUNT [-id ID]     sell for AMOUNT (12.34); the same ID never sells twice
+  journal [list|show ID|verify] [-n N] [-state S]
+                           records, newest first; one record by id or trace number;
+                           totals recomputed and everything checked
+  reprint [ID]             print a record again, the last one without ID
+  selftest                 check every part; exit status 1 if one fails
+
+Exit status: 0 done or approved, 1 failed or not approved, 2 wrong use.
+
+Flags:
+`
+
+// cli is one run of the program.
+type cli struct {
+	client *control.Client
+	json   bool
+	out    io.Writer
+}
+
+// errFailed ends with status 1 without a further word: the output said it.
+var errFailed = errors.New("failed")
+
+type useError struct{ text string }
+
+func (e useError) Error() string { return e.text }
+
+func main() {
+	fs := flag.NewFlagSet("terminalctl", flag.ContinueOnError)
+	socket := fs.String("control", envOr("TERMINALD_CONTROL", "/var/lib/terminald/control.sock"), "unix `socket` of terminald (environment TERMINALD_CONTROL)")
+	asJSON := fs.Bool("json", false, "print JSON")
+	fs.Usage = func() { fmt.Fprint(fs.Output(), usage); fs.PrintDefaults() }
+	if err := fs.Parse(os.Args[1:]); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return
+		}
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	c := &cli{client: control.Dial(*socket), json: *asJSON, out: os.Stdout}
+	err := c.run(ctx, fs.Args())
+	var wrong useError
+	switch {
+	case err == nil:
+	case errors.As(err, &wrong):
+		fmt.Fprintf(os.Stderr, "terminalctl: %v (terminalctl -h shows how)\n", err)
+		os.Exit(2)
+	default:
+		if !errors.Is(err, errFailed) {
+			fmt.Fprintln(os.Stderr, "terminalctl:", err)
+		}
+		os.Exit(1)
+	}
+}
+
+func envOr(name, otherwise string) string {
+	if v, ok := os.LookupEnv(name); ok {
+		return v
+	}
+	return otherwise
+}
+
+func (c *cli) run(ctx context.Context, args []string) error {
+	if len(args) == 0 {
+		return useError{"no command"}
+	}
+	commands := map[string]func(context.Context, []string) error{
+		"status": c.status, "activate": c.activate, "sale": c.sale, "journal": c.journal, "reprint": c.reprint, "selftest": c.selftest,
+	}
+	command, ok := commands[args[0]]
+	if !ok {
+		return useError{fmt.Sprintf("unknown command %q", args[0])}
+	}
+	return command(ctx, args[1:])
+}
+
+// flags parses flags that may stand before and after at most max arguments.
+func flags(fs *flag.FlagSet, args []string, max int) ([]string, error) {
+	fs.SetOutput(io.Discard)
+	var rest []string
+	for len(args) > 0 {
+		if err := fs.Parse(args); err != nil {
+			return nil, useError{err.Error()}
+		}
+		if args = fs.Args(); len(args) > 0 {
+			rest, args = append(rest, args[0]), args[1:]
+		}
+	}
+	if len(rest) > max {
+		return nil, useError{fmt.Sprintf("%s: too many arguments: %s", fs.Name(), strings.Join(rest, " "))}
+	}
+	return rest, nil
+}
+
+func (c *cli) print(v any) error {
+	enc := json.NewEncoder(c.out)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
