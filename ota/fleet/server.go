@@ -78,9 +78,11 @@ func Open(o Options) (s *Server, err error) {
 	if s.token, err = readToken(s.TokenFile()); err != nil {
 		return s, err
 	}
-	if s.store, err = store.OpenBolt(filepath.Join(o.Dir, "fleet.db")); err != nil {
+	db, err := store.OpenBolt(filepath.Join(o.Dir, "fleet.db"))
+	if err != nil {
 		return s, err
 	}
+	s.store = db
 	if s.authority, err = enroll.OpenAuthority(filepath.Join(o.Dir, "ca"), o.Hosts, o.Now); err != nil {
 		return s, err
 	}

@@ -52,21 +52,20 @@ func (e *FieldError) Unwrap() error { return e.Kind }
 
 // FieldErrors lists every FieldError inside err, in the order found. It is nil for an error of another origin.
 func FieldErrors(err error) []*FieldError {
-	if err == nil {
+	switch e := err.(type) {
+	case nil:
 		return nil
-	}
-	if many, ok := err.(interface{ Unwrap() []error }); ok {
+	case *FieldError:
+		return []*FieldError{e}
+	case interface{ Unwrap() []error }:
 		var list []*FieldError
-		for _, one := range many.Unwrap() {
+		for _, one := range e.Unwrap() {
 			list = append(list, FieldErrors(one)...)
 		}
 		return list
+	default:
+		return FieldErrors(errors.Unwrap(err))
 	}
-	var one *FieldError
-	if errors.As(err, &one) {
-		return []*FieldError{one}
-	}
-	return FieldErrors(errors.Unwrap(err))
 }
 
 // Message is a body of this protocol. The set is closed: only types of this package are messages.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -249,7 +250,7 @@ func TestConfigListsEveryError(t *testing.T) {
 			t.Errorf("%v: lacks %s", err, path)
 		}
 	}
-	if n := len(FieldErrors(err)); n != 5 {
+	if n := len(FieldErrors(fmt.Errorf("outer: %w", fmt.Errorf("inner: %w", err)))); n != 5 {
 		t.Errorf("got %d errors, want 5: %v", n, err)
 	}
 }

@@ -49,7 +49,7 @@ func (g *gate) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
 		return nil
 	}
 	g.b.opts.Refused(remote(cl), serial, err)
-	code := packets.ErrNotAuthorized
+	code := packets.ErrBadUsernameOrPassword // the name mochi gives to return code 5
 	if errors.Is(err, ErrClientID) || errors.Is(err, wire.ErrTopic) {
 		code = packets.ErrClientIdentifierNotValid
 	}

@@ -32,7 +32,7 @@ const (
 	schema     = "1"
 	keySchema  = "schema"
 	keyHead    = "audit_head"
-	lockPeriod = 2 * time.Second // for the lock of a process that is just ending
+	lockPeriod = 500 * time.Millisecond // for the lock of a process that is just ending
 )
 
 // Bolt is the engine of one process over one bbolt file.
