@@ -12,11 +12,10 @@ type fci struct {
 	name      emv.AID // 84
 	label     []byte  // 50
 	priority  byte    // 87
-	hasPrio   bool
-	preferred []byte // 9F12
-	codeTable byte   // 9F11
-	pdol      []byte // 9F38
-	whole     []byte // content of template 6F
+	preferred []byte  // 9F12
+	codeTable byte    // 9F11
+	pdol      []byte  // 9F38
+	whole     []byte  // content of template 6F
 }
 
 // parseFCI reads the answer to SELECT. Mandatory are 6F, 84 of a DF name's length and A5.
@@ -37,7 +36,7 @@ func parseFCI(b []byte) (fci, error) {
 		case o.Tag == 0x50:
 			f.label = o.Value
 		case o.Tag == 0x87 && len(o.Value) == 1:
-			f.priority, f.hasPrio = o.Value[0], true
+			f.priority = o.Value[0]
 		case o.Tag == 0x9F12:
 			f.preferred = o.Value
 		case o.Tag == 0x9F11 && len(o.Value) == 1:
