@@ -71,7 +71,7 @@ var ErrHalted = errors.New("printer halted")
 type Interrupted struct {
 	// Status is the cause.
 	Status Status
-	// Band is the number of bands that the printer has acknowledged, and Bands
+	// Band is the number of bands on paper as far as this attempt knows, and Bands
 	// how many the document has. Band zero may still have ink on paper.
 	Band, Bands uint32
 	// Err says more and may be nil; it is the context's error when the caller

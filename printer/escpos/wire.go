@@ -2,10 +2,8 @@ package escpos
 
 // Control bytes.
 const (
-	nul = 0x00
 	eot = 0x04
 	lf  = 0x0A
-	cr  = 0x0D
 	dle = 0x10
 	esc = 0x1B
 	fs  = 0x1C

@@ -133,7 +133,7 @@ func TestLostBytes(t *testing.T) {
 	size := uint64(len(job.Bytes()))
 	random := rand.New(rand.NewPCG(7, 7))
 	noticed, unnoticed, stuck := 0, 0, 0
-	for range 120 {
+	for range 60 {
 		lose := 40 + random.Uint64N(size)
 		on(t, thermalsim.Opts{}, thermal.Opts{}, bussim.UARTOpts{}, func(t *testing.T, b *bench) {
 			b.part.MangleIn(func(n uint64, c byte) (byte, bool) { return c, n != lose })

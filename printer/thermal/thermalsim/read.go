@@ -164,13 +164,7 @@ func (r *reader) gapOK(y, columns int) bool {
 			return false
 		}
 		for c := range columns {
-			black := 0
-			for x := range cellWidth {
-				if r.bm.Black(c*cellWidth+x, y+i) {
-					black++
-				}
-			}
-			if black != 0 && black != cellWidth {
+			if v := r.dots(c*cellWidth, y+i, cellWidth); v != 0 && v != 1<<cellWidth-1 {
 				return false
 			}
 		}
@@ -215,7 +209,7 @@ func (r *reader) match(top, height, c, columns int) (found, bool) {
 		if y > top && !r.blank(top, y-top, c, n) {
 			continue
 		}
-		if blank && (r.blank(top, height, c, n/2) != true || r.narrowAfter(top, height, c+n/2, s)) {
+		if blank && (!r.blank(top, height, c, n/2) || r.narrowAfter(top, height, c+n/2, s)) {
 			continue
 		}
 		if letter, ok := r.cell(c*cellWidth, y, s); ok {
@@ -236,33 +230,58 @@ func (r *reader) narrowAfter(top, height, c int, s size) bool {
 // blank reports whether n columns are white over the given height.
 func (r *reader) blank(top, height, c, n int) bool {
 	for y := top; y < top+height; y++ {
-		for x := c * cellWidth; x < (c+n)*cellWidth; x++ {
-			if r.bm.Black(x, y) {
-				return false
-			}
+		if r.dots(c*cellWidth, y, n*cellWidth) != 0 {
+			return false
 		}
 	}
 	return true
+}
+
+// dots returns n dots of line y from x on, at most 48, the leftmost one highest.
+// Outside the paper all is white.
+func (r *reader) dots(x, y, n int) uint64 {
+	if y < 0 || y >= r.bm.Height {
+		return 0
+	}
+	var v uint64
+	line := r.bm.Line(y)
+	for i := x / 8; i <= (x+n-1)/8; i++ {
+		v <<= 8
+		if i < len(line) {
+			v |= uint64(line[i])
+		}
+	}
+	spare := 7 - (x+n-1)%8
+	return v >> spare & (1<<n - 1)
+}
+
+// halve takes every second of n pairs of equal bits; ok is false when a pair differs.
+func halve(v uint64, n int) (out uint64, ok bool) {
+	const low = 0x5555_5555_5555_5555
+	if v>>1&low != v&low {
+		return 0, false
+	}
+	for i := range n {
+		out |= v >> (2 * i) & 1 << i
+	}
+	return out, true
 }
 
 // cell compares the dots at x, y with the glyph table.
 func (r *reader) cell(x, y int, s size) (rune, bool) {
 	var rows [cellHeight]uint32
 	for gy := range cellHeight {
-		for gx := range s.columns * cellWidth {
-			black := r.bm.Black(x+gx*s.w, y+gy*s.h)
-			for dy := range s.h {
-				for dx := range s.w {
-					if r.bm.Black(x+gx*s.w+dx, y+gy*s.h+dy) != black {
-						return 0, false
-					}
-				}
-			}
-			rows[gy] <<= 1
-			if black {
-				rows[gy] |= 1
+		v := r.dots(x, y+gy*s.h, s.columns*s.w*cellWidth)
+		if s.h == 2 && v != r.dots(x, y+gy*2+1, s.columns*s.w*cellWidth) {
+			return 0, false
+		}
+		if s.w == 2 {
+			var ok bool
+			if v, ok = halve(v, s.columns*cellWidth); !ok {
+				return 0, false
 			}
 		}
+		rows[gy] = uint32(v)
 	}
 	if letter, ok := glyphs()[hash(s.columns, &rows)]; ok {
 		return letter, true
@@ -279,7 +298,7 @@ func (r *reader) cell(x, y int, s size) (rune, bool) {
 
 var seed = maphash.MakeSeed()
 
-// glyph is the key of a picture: 64 bits of hash stand for it; two of the 57,000
+// hash is the key of a picture: 64 bits of hash stand for it; two of the 57,000
 // pictures share one with a chance of 1 in ten thousand million.
 func hash(columns int, rows *[cellHeight]uint32) uint64 {
 	var b [1 + 4*cellHeight]byte
