@@ -106,7 +106,7 @@ func newTerminal(t *testing.T, b *fleetBench, serial string) *terminal {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := &terminal{t: t, b: b, serial: serial, key: key, inbox: make(chan said, 64)}
+	x := &terminal{t: t, b: b, serial: serial, key: key}
 	t.Cleanup(func() {
 		if x.client != nil {
 			x.client.Disconnect(0)
@@ -122,10 +122,12 @@ func (x *terminal) roots() *x509.CertPool {
 }
 
 func (x *terminal) connect(addr, id string, config *tls.Config, change func(*mqtt.ClientOptions)) error {
+	inbox := make(chan said, 64) // of this connection alone: an old one may still hear something
+	x.inbox = inbox
 	o := mqtt.NewClientOptions().AddBroker("ssl://" + addr).SetClientID(id).SetTLSConfig(config).SetProtocolVersion(4).
 		SetCleanSession(true).SetAutoReconnect(false).SetConnectRetry(false).SetKeepAlive(60 * time.Second).
 		SetConnectTimeout(patience).SetWriteTimeout(patience).
-		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) { x.inbox <- said{m.Topic(), m.Payload()} })
+		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) { inbox <- said{m.Topic(), m.Payload()} })
 	if change != nil {
 		change(o)
 	}
