@@ -141,7 +141,7 @@ func readToken(file string) (string, error) {
 		raw := make([]byte, 32)
 		rand.Read(raw) // never fails
 		body = []byte(hex.EncodeToString(raw) + "\n")
-		err = os.WriteFile(file, body, 0o600)
+		err = enroll.WriteFile(file, body, 0o600) // whole or not at all
 	}
 	if err != nil {
 		return "", fmt.Errorf("administrator's token: %w", err)

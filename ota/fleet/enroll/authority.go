@@ -136,7 +136,7 @@ func (a *Authority) makeRoot() error {
 	if err != nil {
 		return fmt.Errorf("make root certificate: %w", err)
 	}
-	return writeFile(a.RootFile(), certPEM(der), 0o644)
+	return WriteFile(a.RootFile(), certPEM(der), 0o644)
 }
 
 // makeIntermediate needs the root's key, which is on the machine only at the first start and at a renewal.
@@ -156,7 +156,7 @@ func (a *Authority) makeIntermediate(file, keyFile string) error {
 	if err != nil {
 		return fmt.Errorf("make intermediate certificate: %w", err)
 	}
-	return writeFile(file, certPEM(der), 0o644)
+	return WriteFile(file, certPEM(der), 0o644)
 }
 
 func (a *Authority) openSigner() error {
@@ -225,7 +225,7 @@ func (a *Authority) makeServer(file string, hosts []string, key crypto.Signer) (
 	if err != nil {
 		return nil, fmt.Errorf("make server certificate: %w", err)
 	}
-	if err := writeFile(file, certPEM(der), 0o644); err != nil {
+	if err := WriteFile(file, certPEM(der), 0o644); err != nil {
 		return nil, err
 	}
 	return x509.ParseCertificate(der)

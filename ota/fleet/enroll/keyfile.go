@@ -29,7 +29,7 @@ func writeKey(file string, key crypto.Signer) error {
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", filepath.Base(file), err)
 	}
-	return writeFile(file, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600)
+	return WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600)
 }
 
 func readKey(file string) (crypto.Signer, error) {
@@ -96,8 +96,8 @@ func SPKI(public crypto.PublicKey) (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
-// writeFile writes body to a new file, syncs it and renames it over file.
-func writeFile(file string, body []byte, mode fs.FileMode) error {
+// WriteFile writes body to a new file, syncs it and renames it over file.
+func WriteFile(file string, body []byte, mode fs.FileMode) error {
 	f, err := os.CreateTemp(filepath.Dir(file), ".new-*")
 	if err != nil {
 		return err
