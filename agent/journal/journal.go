@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,6 +31,8 @@ type Options struct {
 type Journal struct {
 	path     string
 	db       *bbolt.DB
+	file     *os.File              // the one db has open
+	broken   atomic.Pointer[error] // set when bbolt has panicked
 	readOnly bool
 	seal     *sealer
 	log      *slog.Logger

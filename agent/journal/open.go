@@ -107,12 +107,11 @@ func open(path string, o Options, readOnly bool) (*Journal, error) {
 		ops: make(chan *op), stopped: make(chan struct{}), outbox: make(chan struct{}, 1),
 	}
 	j.free = j.diskFree
-	if j.db, err = openBolt(path, o, readOnly); err != nil {
+	if j.db, j.file, err = openBolt(path, o, readOnly); err != nil {
 		return nil, err
 	}
 	if err := j.check(); err != nil {
-		j.db.Close()
-		return nil, err
+		return nil, errors.Join(err, j.Close())
 	}
 	if n, err := j.outboxLen(); err == nil && n > 0 {
 		j.signalOutbox()
@@ -121,7 +120,7 @@ func open(path string, o Options, readOnly bool) (*Journal, error) {
 }
 
 // openBolt locks and checks the file and only then lets bbolt map it.
-func openBolt(path string, o Options, readOnly bool) (db *bbolt.DB, err error) {
+func openBolt(path string, o Options, readOnly bool) (db *bbolt.DB, file *os.File, err error) {
 	mmap := int(min(int64(initialMmap), o.MaxSize))
 	opts := &bbolt.Options{
 		Timeout: o.LockWait, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType,
@@ -140,26 +139,27 @@ func openBolt(path string, o Options, readOnly bool) (db *bbolt.DB, err error) {
 			if note != "" {
 				o.Log.Warn("journal file has a torn meta page", "path", path, "note", note)
 			}
+			file = f
 			return f, nil
 		},
 	}
 	err = guard(path, "file", func() error {
 		db, err = bbolt.Open(path, fileMode, opts)
 		return err
-	})
+	}, func(error) { file.Close() })
 	var corrupt *CorruptError
 	switch {
 	case err == nil:
 		db.AllocSize = growStep
-		return db, nil
+		return db, file, nil
 	case errors.Is(err, ErrLocked), errors.As(err, &corrupt), errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
-		return nil, err
+		return nil, nil, err
 	case errors.Is(err, bolterrors.ErrTimeout):
-		return nil, fmt.Errorf("%w: %s", ErrLocked, path)
+		return nil, nil, fmt.Errorf("%w: %s", ErrLocked, path)
 	case isInvalid(err):
-		return nil, &CorruptError{path, "file", err}
+		return nil, nil, &CorruptError{path, "file", err}
 	}
-	return nil, fmt.Errorf("open journal: %w", err)
+	return nil, nil, fmt.Errorf("open journal: %w", err)
 }
 
 func isInvalid(err error) bool {
@@ -298,28 +298,40 @@ func orMissing(err error) error {
 
 // Close releases the file. End Run first; work that comes later gets ErrClosed.
 func (j *Journal) Close() error {
-	return guard(j.path, "close", j.db.Close)
+	if j.broken.Load() != nil {
+		// bbolt may have died with its locks held; letting go of the file is all
+		// that is safe.
+		return j.file.Close()
+	}
+	return guard(j.path, "close", j.db.Close, j.breaks)
 }
 
 // guard runs f and turns a panic of bbolt, or a fault in its memory map (a disk
 // that cannot deliver a page, a file cut short by another program), into an
-// error.
-func guard(path, what string, f func() error) (err error) {
+// error, which it also hands to broken: bbolt is not to be called again.
+func guard(path, what string, f func() error, broken func(error)) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
 			err = &CorruptError{path, what, fmt.Errorf("%v", p)}
+			broken(err)
 		}
 	}()
 	return f()
 }
+
+// breaks remembers the first error after which bbolt may hold locks for ever.
+func (j *Journal) breaks(err error) { j.broken.CompareAndSwap(nil, &err) }
 
 func (j *Journal) corrupt(what string, err error) error {
 	return &CorruptError{j.path, what, err}
 }
 
 func (j *Journal) view(f func(tx *bbolt.Tx) error) error {
-	err := guard(j.path, "read", func() error { return j.db.View(f) })
+	if err := j.broken.Load(); err != nil {
+		return *err
+	}
+	err := guard(j.path, "read", func() error { return j.db.View(f) }, j.breaks)
 	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
 		return ErrClosed
 	}

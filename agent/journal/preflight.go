@@ -84,7 +84,7 @@ func preflight(f *os.File) (note string, err error) {
 		return damaged("file", fmt.Errorf("%d bytes, but %d pages of %d are in use: cut short", info.Size(), m.pages, pageSize))
 	}
 	w := &walker{f: f, pages: m.pages, seen: make([]bool, m.pages)}
-	if err := w.page(m.root, 0); err != nil {
+	if err := w.page(m.root, 0, nil, nil); err != nil {
 		return damaged("tree", err)
 	}
 	if m.freelist != boltNoFreelist {
@@ -125,8 +125,9 @@ type walker struct {
 	seen  []bool
 }
 
-// page reads page id with its overflow and checks it and all below it.
-func (w *walker) page(id uint64, depth int) error {
+// page reads page id with its overflow and checks it and all below it. Its keys
+// lie at or above low and below high; nil is no bound.
+func (w *walker) page(id uint64, depth int, low, high []byte) error {
 	if depth > maxDepth {
 		return fmt.Errorf("page %d: deeper than %d levels", id, maxDepth)
 	}
@@ -156,7 +157,7 @@ func (w *walker) page(id uint64, depth int) error {
 			return fmt.Errorf("page %d: %w", id, err)
 		}
 	}
-	if err := w.content(buf, depth); err != nil {
+	if err := w.content(buf, depth, low, high); err != nil {
 		return fmt.Errorf("page %d: %w", id, err)
 	}
 	return nil
@@ -164,7 +165,7 @@ func (w *walker) page(id uint64, depth int) error {
 
 // content checks the items of one branch or leaf page, also of one that lies
 // inside a bucket's value.
-func (w *walker) content(buf []byte, depth int) error {
+func (w *walker) content(buf []byte, depth int, low, high []byte) error {
 	flags, count := u16(buf, 8), int(u16(buf, 10))
 	if flags != boltBranch && flags != boltLeaf {
 		return fmt.Errorf("flags %#x are neither branch nor leaf", flags)
@@ -173,7 +174,8 @@ func (w *walker) content(buf []byte, depth int) error {
 	if end > len(buf) || (flags == boltBranch && count == 0) {
 		return fmt.Errorf("%d items do not fit", count)
 	}
-	var last []byte
+	keys, values := make([][]byte, count+1), make([][]byte, count)
+	keys[count] = high
 	for i := range count {
 		item := boltHeaderLen + i*boltItemLen
 		pos, klen, vlen := u32(buf, item), u32(buf, item+4), uint32(0)
@@ -185,32 +187,36 @@ func (w *walker) content(buf []byte, depth int) error {
 		if from < uint64(end) || to > uint64(len(buf)) {
 			return fmt.Errorf("item %d lies outside its page", i)
 		}
-		key := buf[from : from+uint64(klen)]
-		if i > 0 && bytes.Compare(last, key) >= 0 {
+		keys[i], values[i] = buf[from:from+uint64(klen)], buf[from+uint64(klen):to]
+		if i > 0 && bytes.Compare(keys[i-1], keys[i]) >= 0 || bytes.Compare(keys[i], low) < 0 || high != nil && bytes.Compare(keys[i], high) >= 0 {
 			return fmt.Errorf("item %d is out of order", i)
 		}
-		last = key
-		if err := w.item(buf, item, flags, buf[from+uint64(klen):to], depth); err != nil {
+	}
+	for i := range count {
+		item := boltHeaderLen + i*boltItemLen
+		if flags == boltBranch {
+			if err := w.page(u64(buf, item+8), depth+1, keys[i], keys[i+1]); err != nil {
+				return err
+			}
+		} else if err := w.bucket(u32(buf, item), values[i], depth); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// item follows a branch item or a bucket to what lies below it.
-func (w *walker) item(buf []byte, item int, flags uint16, value []byte, depth int) error {
+// bucket follows a leaf item to the tree below it, if it is a bucket.
+func (w *walker) bucket(flags uint32, value []byte, depth int) error {
 	switch {
-	case flags == boltBranch:
-		return w.page(u64(buf, item+8), depth+1)
-	case u32(buf, item) == 0:
+	case flags == 0:
 		return nil
-	case u32(buf, item) != boltBucketFlag:
-		return fmt.Errorf("item flags %#x are unknown", u32(buf, item))
+	case flags != boltBucketFlag:
+		return fmt.Errorf("item flags %#x are unknown", flags)
 	case len(value) < boltBucketLen:
 		return fmt.Errorf("bucket of %d bytes", len(value))
 	}
 	if root := u64(value, 0); root != 0 {
-		return w.page(root, depth+1)
+		return w.page(root, depth+1, nil, nil)
 	}
 	inline := value[boltBucketLen:]
 	if len(inline) < boltHeaderLen {
@@ -219,5 +225,5 @@ func (w *walker) item(buf []byte, item int, flags uint16, value []byte, depth in
 	if depth >= maxDepth {
 		return fmt.Errorf("deeper than %d levels", maxDepth)
 	}
-	return w.content(inline, depth+1)
+	return w.content(inline, depth+1, nil, nil)
 }

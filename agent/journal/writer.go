@@ -62,6 +62,12 @@ func (j *Journal) Run(ctx context.Context) error {
 // per op. The error returned is one after which nothing more may be written.
 func (j *Journal) commit(group []*op) error {
 	for len(group) > 0 {
+		if broken := j.broken.Load(); broken != nil {
+			for _, o := range group {
+				o.done <- *broken
+			}
+			return *broken
+		}
 		at := -1 // the op at work; -1 outside ops
 		err := guard(j.path, "write", func() error {
 			return j.db.Update(func(tx *bbolt.Tx) error {
@@ -74,8 +80,8 @@ func (j *Journal) commit(group []*op) error {
 				at = -1
 				return nil
 			})
-		})
-		if err != nil && at >= 0 {
+		}, j.breaks)
+		if err != nil && at >= 0 && j.broken.Load() == nil {
 			group[at].done <- noRoom(err)
 			rest := make([]*op, 0, len(group)-1)
 			group = append(append(rest, group[:at]...), group[at+1:]...)
