@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"os"
@@ -110,3 +111,18 @@ type Report struct {
 	Outbox   uint64           `json:"outbox"`
 	Problems []string         `json:"problems"` // at most MaxProblems
 }
+
+// Reader is the reading half of a Journal: all that inspection needs, on an open
+// terminal and on a file alike.
+type Reader interface {
+	Record(id string) (Record, error)
+	ByRequest(requester, requestID string) (Record, error)
+	BySTAN(batch payment.Batch, stan payment.STAN) (Record, error)
+	List(ListOptions) ([]Record, error)
+	Last() (Record, error)
+	Batch() (payment.Batch, error)
+	Totals(payment.Batch) (Totals, error)
+	Verify(context.Context) (Report, error)
+}
+
+var _ Reader = (*Journal)(nil)
