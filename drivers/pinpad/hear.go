@@ -17,10 +17,7 @@ func (s *session) hear(f wire.Frame, now time.Time) error {
 		}
 	case wire.CmdKey:
 		if len(f.Data) == 1 && Key(f.Data[0]).Valid() {
-			select {
-			case s.d.keys <- Key(f.Data[0]):
-			default: // nobody reads: the press is not kept
-			}
+			s.d.pressed(Key(f.Data[0]))
 		}
 	case wire.CmdDots:
 		if len(f.Data) == 2 && s.entry != nil && s.entry.id == f.Data[0] {
@@ -85,6 +82,19 @@ func pinResult(o wire.Outcome, rest []byte) pinEnd {
 		return pinEnd{err: statusError(wire.Status(rest[0]))}
 	}
 	return pinEnd{err: fmt.Errorf("%w: PIN outcome %d with %d bytes", ErrProtocol, uint8(o), len(rest))}
+}
+
+// pressed hands a key on; one that nobody has room for is not kept.
+func (d *Dev) pressed(k Key) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.mute {
+		return
+	}
+	select {
+	case d.keys <- k:
+	default:
+	}
 }
 
 // tampering closes the Tamper channel, once.

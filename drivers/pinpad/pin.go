@@ -109,8 +109,9 @@ func (e *entry) finish(end pinEnd) {
 }
 
 // EnterPIN lets the cardholder enter a PIN and waits for the end. dots is called
-// from this goroutine with the number of digits held, whenever it changes; it may
-// be nil.
+// from this goroutine with 0 when the pad is ready for the first digit, and then
+// with the number of digits held whenever it changes; it may be nil. Before that
+// first call a key pressed is an ordinary key: nobody may be asked for a PIN.
 //
 // Errors: ErrBusy, an entry is under way; ErrParameter; ErrNoKey, no PIN key is
 // loaded; ErrTamper; ErrNoAnswer, the pad was silent or restarted; ErrProtocol;
@@ -138,6 +139,9 @@ func (d *Dev) EnterPIN(ctx context.Context, req PINRequest, dots func(n int)) (P
 			d.cancelEntry(ctx, e)
 		}
 		return nil, fmt.Errorf("enter PIN: %w", err)
+	}
+	if dots != nil {
+		dots(0) // the pad takes digits from now on
 	}
 	result, err := d.await(ctx, e, body.Timeout, dots)
 	if err != nil {

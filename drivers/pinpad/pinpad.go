@@ -18,12 +18,22 @@ import (
 	"posagent/drivers/uart"
 )
 
+// keyFault is an error of the pad's keys.
+type keyFault struct{ code, text string }
+
+func (f *keyFault) Error() string { return "pinpad: " + f.text }
+
+// KeyFault is a short stable name, by which a key store that may not import this
+// package tells the errors apart: "no-key", "kcv", "use".
+func (f *keyFault) KeyFault() string { return f.code }
+
 // Errors a caller may branch on.
 var (
+	ErrNoKey  error = &keyFault{"no-key", "no key for this use"}
+	ErrKCV    error = &keyFault{"kcv", "key check value does not match"}
+	ErrKeyUse error = &keyFault{"use", "key use refused"}
+
 	ErrTamper    = errors.New("pinpad: tampered, keys are gone")
-	ErrNoKey     = errors.New("pinpad: no key for this use")
-	ErrKCV       = errors.New("pinpad: key check value does not match")
-	ErrKeyUse    = errors.New("pinpad: key use refused")
 	ErrNoAnswer  = errors.New("pinpad: no answer")
 	ErrProtocol  = errors.New("pinpad: answer is not in the protocol")
 	ErrRefused   = errors.New("pinpad: command refused")
@@ -63,9 +73,10 @@ type Dev struct {
 	haltOnce sync.Once
 	haltErr  error
 
-	mu       sync.Mutex    // guards running and tampered
+	mu       sync.Mutex    // guards all below
 	running  chan struct{} // closed when the present Run ends; nil when there is none
 	tampered bool
+	mute     bool // SetKeyboard(false): a new session must not bring keys back
 }
 
 var _ conn.Resource = (*Dev)(nil)
@@ -221,8 +232,8 @@ func macSteps(alg string, data []byte) ([]step, error) {
 	return steps, nil
 }
 
-// SetKeyboard says whether keys pressed outside PIN entry are sent. A new session
-// begins with yes.
+// SetKeyboard says whether keys pressed outside PIN entry are wanted. At first
+// they are.
 func (d *Dev) SetKeyboard(ctx context.Context, on bool) error {
 	data := []byte{0}
 	if on {
@@ -231,6 +242,9 @@ func (d *Dev) SetKeyboard(ctx context.Context, on bool) error {
 	if _, err := d.do(ctx, &call{steps: []step{{wire.CmdKeyboard, data}}}); err != nil {
 		return fmt.Errorf("set keyboard: %w", err)
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.mute = !on
 	return nil
 }
 

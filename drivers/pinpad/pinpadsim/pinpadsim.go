@@ -15,7 +15,7 @@ import (
 
 // Opts are what a pad is built of.
 type Opts struct {
-	// Secure holds the keys; required.
+	// Secure holds the keys; nil for a pad that was never given any.
 	Secure Secure
 	// Serial, Model and Firmware are what the pad says of itself, up to 32 bytes.
 	Serial, Model, Firmware string
@@ -54,6 +54,9 @@ type lateAnswer struct {
 // New makes a pad that is powered and has no session.
 func New(opts *Opts) *Device {
 	d := &Device{opts: *opts, wake: make(chan struct{}, 1)}
+	if d.opts.Secure == nil {
+		d.opts.Secure = blank{}
+	}
 	for text, def := range map[*string]string{&d.opts.Serial: "PP000000", &d.opts.Model: "PINPAD-SIM", &d.opts.Firmware: "1.0"} {
 		if *text == "" {
 			*text = def
@@ -153,14 +156,22 @@ func (d *Device) locked(change func(now time.Time)) {
 const readSize = 512
 
 // Serve is the pad at work on a line, until ctx ends or the line does; both give
-// nil. A line that can neither end nor be given a read deadline keeps Serve from
-// returning until a byte arrives. One Serve at a time.
+// nil. A line whose reads no deadline ends keeps Serve from returning until a byte
+// arrives; an *os.File is one after its Fd was asked for. One Serve at a time.
 func (d *Device) Serve(ctx context.Context, line io.ReadWriter) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	deadliner, _ := line.(interface{ SetReadDeadline(time.Time) error })
 	if deadliner != nil {
-		_ = deadliner.SetReadDeadline(time.Time{}) // as an earlier Serve may have left it
+		// An earlier Serve may have left one. A line that refuses would hold its
+		// reader for ever.
+		switch err := deadliner.SetReadDeadline(time.Time{}); {
+		case err == nil:
+		case ended(err):
+			return nil
+		default:
+			return fmt.Errorf("serve PIN pad: read deadline of the line: %w", err)
+		}
 	}
 	input := make(chan []byte)
 	failed := make(chan error, 1)

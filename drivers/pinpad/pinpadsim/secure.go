@@ -26,6 +26,21 @@ type Secure interface {
 	Wipe()
 }
 
+// blank is the module of a pad without keys.
+type blank struct{}
+
+// noKey is its only error.
+type noKey struct{}
+
+func (noKey) Error() string    { return "pinpadsim: no keys in this pad" }
+func (noKey) KeyFault() string { return "no-key" }
+
+func (blank) InstallWorking(context.Context, string, []byte, []byte) error    { return noKey{} }
+func (blank) MAC(context.Context, string, []byte) (mac [8]byte, err error)    { return mac, noKey{} }
+func (blank) PINBlock(context.Context, []byte, string) (b [8]byte, err error) { return b, noKey{} }
+func (blank) Slots() map[string][4]byte                                       { return nil }
+func (blank) Wipe()                                                           {}
+
 // status is the wire's word for an error of the module.
 func status(err error) wire.Status {
 	if err == nil {
