@@ -36,7 +36,8 @@ func (d dialogue) SelectApplication(ctx context.Context, candidates []emv.Candid
 
 // OnlinePIN implements emv.Dialogue.
 func (d dialogue) OnlinePIN(ctx context.Context, pan payment.PAN) (emv.PINOutcome, error) {
-	d.r.Desk.PIN(pan.Masked(), 0)
+	// The cardholder is asked when the pad is ready, and not a moment before: a
+	// digit pressed outside PIN entry would reach the menu.
 	out, err := d.r.PIN.EnterPIN(ctx, pan, func(n int) { d.r.Desk.PIN(pan.Masked(), n) })
 	d.r.say("reading_card", operator.Busy)
 	return out, err

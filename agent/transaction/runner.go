@@ -36,7 +36,8 @@ type Card interface {
 }
 
 // PINPad takes an online PIN. It yields an enciphered block or an outcome;
-// dots is called with the number of characters so far. Cancel and time-out of
+// dots is called with 0 when the pad is ready, then with the number of characters
+// so far. Cancel and time-out of
 // the cardholder are emv.ErrCancelled and emv.ErrTimeout.
 type PINPad interface {
 	EnterPIN(ctx context.Context, pan payment.PAN, dots func(int)) (emv.PINOutcome, error)
