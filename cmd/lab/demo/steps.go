@@ -1,0 +1,241 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"posagent/agent/acquirer/hostsim"
+	"posagent/agent/journal"
+	"posagent/agent/payment"
+	"posagent/cmd/lab/house"
+	"posagent/ota/wire"
+)
+
+func (d *demo) firstStart(ctx context.Context) (string, error) {
+	if err := house.Until(ctx, func() bool { return d.h.Agent.Screen().Name != "" }); err != nil {
+		return "", err
+	}
+	s := d.h.Agent.Status()
+	if s.Ready || s.State != string(wire.StateInitialised) {
+		return "", fmt.Errorf("a new terminal is %s, ready %v", s.State, s.Ready)
+	}
+	return fmt.Sprintf("terminal %s made its key, state %s", s.Serial, s.State), nil
+}
+
+func (d *demo) activate(ctx context.Context) (string, error) {
+	code, err := d.h.Enroll(ctx, house.Serial, house.TerminalID)
+	if err != nil {
+		return "", err
+	}
+	wrong := "2222-2222"
+	var refused *wire.Refused
+	if err := d.h.Agent.Activate(ctx, wrong); !errors.As(err, &refused) {
+		return "", fmt.Errorf("code %s was not refused: %v", wrong, err)
+	}
+	if err := d.h.Agent.Activate(ctx, code); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("a wrong code was refused (%s), the right one gave a certificate", refused.Reason), nil
+}
+
+func (d *demo) configure(ctx context.Context) (string, error) {
+	if err := d.h.PushConfig(ctx, house.Serial, house.TerminalID); err != nil {
+		return "", err
+	}
+	if err := house.Until(ctx, func() bool { return d.h.Agent.Status().Config == 1 }); err != nil {
+		return "", err
+	}
+	s := d.h.Agent.Status()
+	return fmt.Sprintf("revision %d: merchant %s, terminal %s", s.Config, s.MerchantID, s.TerminalID), nil
+}
+
+func (d *demo) signIn(ctx context.Context) (string, error) {
+	if err := d.h.WaitReady(ctx); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("working keys in the PIN pad, batch %s", d.h.Agent.Status().Batch), nil
+}
+
+// ends are the screens a sale can end on.
+var ends = []string{"approved", "declined", "cancelled", "card_error", "card_early", "card_refused", "no_answer", "not_sent",
+	"print_failed", "pin_failed", "reversal_open", "sign_in_failed", "record_failed", "not_ready", "part_missing"}
+
+// sell types an amount, inserts a card, enters the PIN if asked, and waits for
+// the record to be at rest and the receipts to be out.
+func (d *demo) sell(ctx context.Context, fen, card, want string, state journal.State) (journal.Record, error) {
+	before, _ := d.h.Agent.Journal().Last()
+	if err := d.h.Press("cancel", "1"); err != nil {
+		return journal.Record{}, err
+	}
+	if err := d.h.Press(append(strings.Split(fen, ""), "enter")...); err != nil {
+		return journal.Record{}, err
+	}
+	defer d.h.Board.Slot.Remove()
+	if _, err := d.h.Screen(ctx, "insert_card"); err != nil {
+		return journal.Record{}, err
+	}
+	if err := d.h.Insert(card); err != nil {
+		return journal.Record{}, err
+	}
+	name, err := d.h.Screen(ctx, append([]string{"pin"}, ends...)...)
+	if err != nil {
+		return journal.Record{}, err
+	}
+	if name == "pin" {
+		if err := d.h.Press(append(strings.Split(house.CardPIN, ""), "enter")...); err != nil {
+			return journal.Record{}, err
+		}
+	}
+	var rec journal.Record
+	err = house.Until(ctx, func() bool {
+		rec, err = d.h.Agent.Journal().Last()
+		return err == nil && rec.ID != before.ID && rec.State == state && printed(rec)
+	})
+	if err != nil {
+		return rec, fmt.Errorf("record is %s with code %q, want %s; the screen shows %q: %w", rec.State, rec.Code, state, d.h.Agent.Screen().Name, err)
+	}
+	if _, err := d.h.Screen(ctx, want); err != nil {
+		return rec, err
+	}
+	return rec, d.tear(rec)
+}
+
+// printed reports whether the copies a record gets are out.
+func printed(r journal.Record) bool {
+	switch r.State {
+	case journal.Approved:
+		return r.Copies["merchant"] >= 1 && r.Copies["cardholder"] >= 1
+	case journal.Reversed:
+		return r.Copies["cardholder"] >= 1
+	}
+	return true
+}
+
+// tear takes the paper, keeps its text, and writes text and picture.
+func (d *demo) tear(rec journal.Record) error {
+	sheet := d.h.Board.Paper.Tear()
+	text := sheet.Text()
+	if text == "" {
+		return nil
+	}
+	d.report.Receipts = append(d.report.Receipts, text)
+	base := filepath.Join(d.o.Dir, "receipt-"+rec.STAN.String())
+	if len(d.report.Receipts) == 1 {
+		base = filepath.Join(d.o.Dir, "receipt")
+	}
+	return errors.Join(os.WriteFile(base+".png", sheet.PNG(), 0o644), os.WriteFile(base+".txt", []byte(text), 0o644))
+}
+
+func told(rec journal.Record) string {
+	return fmt.Sprintf("%s %s, STAN %s, code %s, RRN %s, CVM %s", rec.Amount.Format(rec.Currency), rec.State, rec.STAN, rec.Code, rec.RRN, rec.CVM)
+}
+
+func (d *demo) salePIN(ctx context.Context) (string, error) {
+	rec, err := d.sell(ctx, "1234", "online-pin", "approved", journal.Approved)
+	if err == nil && (rec.CVM != journal.CVMOnlinePIN || rec.Amount != 1234) {
+		err = fmt.Errorf("record has CVM %s, amount %d", rec.CVM, rec.Amount)
+	}
+	return told(rec) + "; " + filepath.Join(d.o.Dir, "receipt.png"), err
+}
+
+func (d *demo) saleNoCVM(ctx context.Context) (string, error) {
+	rec, err := d.sell(ctx, "800", "no-cvm", "approved", journal.Approved)
+	return told(rec), err
+}
+
+func (d *demo) declined(ctx context.Context) (string, error) {
+	if err := d.h.Host.Post(hostsim.Rule{Action: hostsim.Decline, Code: "51"}); err != nil {
+		return "", err
+	}
+	rec, err := d.sell(ctx, "9900", "dda-online", "declined", journal.Declined)
+	if err == nil && rec.Code != "51" {
+		err = fmt.Errorf("code %s", rec.Code)
+	}
+	return told(rec) + ": " + strings.Join(d.h.Agent.Screen().Lines, " "), err
+}
+
+func (d *demo) lostAnswer(ctx context.Context) (string, error) {
+	if err := d.h.Host.Post(hostsim.Rule{Action: hostsim.Drop}); err != nil {
+		return "", err
+	}
+	rec, err := d.sell(ctx, "5000", "no-cvm", "no_answer", journal.Reversed)
+	if err == nil && rec.Reason != payment.ReasonNoReply {
+		err = fmt.Errorf("reversed for reason %s", rec.Reason)
+	}
+	return fmt.Sprintf("%s; 0400 answered %s", told(rec), rec.ReversalCode), err
+}
+
+// cardDeclines shows a card that ends before the host is asked.
+func (d *demo) cardDeclines(ctx context.Context) (string, error) {
+	before, err := d.h.Agent.Journal().Last()
+	if err != nil {
+		return "", err
+	}
+	if err := d.h.Press("cancel", "1", "7", "7", "enter"); err != nil {
+		return "", err
+	}
+	defer d.h.Board.Slot.Remove()
+	if _, err := d.h.Screen(ctx, "insert_card"); err != nil {
+		return "", err
+	}
+	if err := d.h.Insert("declines-offline"); err != nil {
+		return "", err
+	}
+	name, err := d.h.Screen(ctx, ends...)
+	if err != nil {
+		return "", err
+	}
+	after, err := d.h.Agent.Journal().Last()
+	if err == nil && (name != "declined" || after.ID != before.ID) {
+		err = fmt.Errorf("it ended %s, last record %s", name, after.ID)
+	}
+	return "the card itself declined; the host never heard of it", err
+}
+
+func (d *demo) badConfig(ctx context.Context) (string, error) {
+	c, err := house.Config(house.TerminalID, d.h.HostAddr(), responseTimeout, d.o.Language)
+	if err != nil {
+		return "", err
+	}
+	c.Acquirer.TMKSlot = 7 // well formed, and not possible on this terminal
+	pushed, err := d.h.Fleet.PushConfig(ctx, "lab", house.Serial, c)
+	if err != nil {
+		return "", err
+	}
+	var reported wire.Reported
+	err = house.Until(ctx, func() bool {
+		t, _, _, err := d.h.Fleet.Terminal(house.Serial)
+		if err != nil || t.Reported == nil {
+			return false
+		}
+		reported = *t.Reported
+		return reported.Revision == pushed.Revision
+	})
+	if err == nil && (reported.State != wire.ReportedRejected || reported.Path != "acquirer.tmk_slot" || d.h.Agent.Status().Config != 1) {
+		err = fmt.Errorf("reported %+v, in force %d", reported, d.h.Agent.Status().Config)
+	}
+	return fmt.Sprintf("revision %d rejected at %s, revision %d stays", reported.Revision, reported.Path, reported.CurrentRevision), err
+}
+
+func (d *demo) events(ctx context.Context) (string, error) {
+	if err := house.Until(ctx, func() bool { return d.h.Agent.Status().Unreported == 0 }); err != nil {
+		return "", err
+	}
+	stored, err := d.h.Fleet.Events(house.Serial, 0, 1000)
+	if err != nil {
+		return "", err
+	}
+	for _, e := range stored {
+		d.report.Events = append(d.report.Events, e.Event)
+	}
+	records, err := d.h.Agent.Journal().List(journal.ListOptions{Limit: 1000})
+	if err != nil {
+		return "", err
+	}
+	d.report.Journal = records
+	return fmt.Sprintf("%d masked events, each acknowledged by its id", len(stored)), nil
+}
