@@ -59,6 +59,14 @@ func nameOfChip(o emv.Outcome) string {
 	return "card_error"
 }
 
+// chipError says what a kernel outcome was, for a technician.
+func chipError(o emv.Outcome) error {
+	if o.Cause == nil {
+		return fmt.Errorf("card: %s %s", o.Kind, o.Reason)
+	}
+	return fmt.Errorf("card: %s %s: %w", o.Kind, o.Reason, o.Cause)
+}
+
 // nameOf is the screen of a record that has ended.
 func nameOf(rec journal.Record) string {
 	switch rec.State {
@@ -68,6 +76,8 @@ func nameOf(rec journal.Record) string {
 		return "declined"
 	case journal.NotSent:
 		return "not_sent"
+	case journal.Pending:
+		return "busy"
 	}
 	if rec.Reason == payment.ReasonOther {
 		return "card_refused"

@@ -37,8 +37,9 @@ type Card interface {
 
 // PINPad takes an online PIN. It yields an enciphered block or an outcome;
 // dots is called with 0 when the pad is ready, then with the number of characters
-// so far. Cancel and time-out of
-// the cardholder are emv.ErrCancelled and emv.ErrTimeout.
+// so far. Cancel and time-out of the cardholder are emv.ErrCancelled and
+// emv.ErrTimeout. An error with a method KeyFault() string says that the pad has
+// no key to encipher with.
 type PINPad interface {
 	EnterPIN(ctx context.Context, pan payment.PAN, dots func(int)) (emv.PINOutcome, error)
 }
@@ -78,6 +79,7 @@ type Runner struct {
 
 	signedAt time.Time // of the last sign-in; zero when not signed in
 	cardUsed bool      // the card of the last transaction may still be in the slot
+	stray    bool      // a record may be pending that no transaction is ending
 	amount   string    // formatted amount of the running transaction
 }
 
@@ -94,7 +96,8 @@ func (r *Runner) SignOff() { r.signedAt = time.Time{} }
 // Outcome is how a transaction ended.
 type Outcome struct {
 	// Name is stable and is the name of the screen that was shown: "approved",
-	// "declined", "cancelled", "not_sent", "no_answer", "card_refused", ...
+	// "declined", "cancelled", "not_sent", "no_answer", "card_refused", ... "busy"
+	// is a duplicate of a request that is being worked on: ask again.
 	Name string
 	// Record is the journal's record; its ID is empty if nothing was begun.
 	Record journal.Record

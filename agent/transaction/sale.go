@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"posagent/agent/acquirer"
 	"posagent/agent/emv"
@@ -33,10 +34,14 @@ func (r *Runner) Sale(ctx context.Context, s Settings, sale Sale) Outcome {
 	if out != nil {
 		return *out
 	}
-	defer r.Card.Deactivate() //nolint:errcheck // the outcome stands; Activate begins anew
+	if err := ctx.Err(); err != nil { // the last moment at which stopping costs nothing
+		r.giveBack()
+		return r.refuse("cancelled", err)
+	}
 	rec, req, err := r.begin(ctx, s, sale, chip)
 	if err != nil {
-		return r.notKept(err)
+		r.giveBack()
+		return r.notBegun(err)
 	}
 	r.say("host", operator.Busy)
 	// What has been begun is ended: a request that may be at the host is waited
@@ -55,93 +60,49 @@ func (r *Runner) before(ctx context.Context, s Settings, sale Sale) (Outcome, bo
 	if !errors.Is(err, journal.ErrNotFound) {
 		return r.notKept(err), true
 	}
-	if sale.Amount <= 0 || sale.Amount > payment.MaxAmount || (s.Max > 0 && sale.Amount > s.Max) {
-		return r.refuse("declined", fmt.Errorf("amount %d is not allowed", int64(sale.Amount)),
-			operator.Text(r.Desk.Lang(), "amount_too_large", s.Max.Format(s.Currency))), true
+	if out, refused := r.impossible(s, sale); refused {
+		return out, true
 	}
-	open, err := r.ClearReversals(ctx, s)
-	if err != nil {
+	open, why, err := r.clear(ctx, s)
+	if err == nil && open == 0 {
+		why = r.EnsureSignedIn(ctx, s)
+	}
+	switch {
+	case ctx.Err() != nil: // whatever else went wrong, this is the cause
+		return r.refuse("cancelled", ctx.Err()), true
+	case err != nil:
 		return r.notKept(err), true
-	}
-	if open > 0 {
-		return r.refuse("reversal_open", nil), true
-	}
-	if err := r.EnsureSignedIn(ctx, s); err != nil {
-		return r.refuse("sign_in_failed", err), true
+	case open > 0:
+		return r.refuse("reversal_open", why), true
+	case why != nil:
+		return r.refuse("sign_in_failed", why), true
 	}
 	return Outcome{}, false
 }
 
-// present brings a card to the point where the host must decide.
-func (r *Runner) present(ctx context.Context, s Settings, sale Sale) (*contact.Session, emv.Outcome, *Outcome) {
-	ended := func(name string, err error) (*contact.Session, emv.Outcome, *Outcome) {
-		out := r.refuse(name, err)
-		return nil, emv.Outcome{}, &out
-	}
-	if name, err := r.awaitCard(ctx); name != "" {
-		return ended(name, err)
-	}
-	cardCtx, cancel := context.WithTimeout(ctx, cardTimeout)
-	defer cancel()
-	r.say("reading_card", operator.Busy)
-	r.cardUsed = true
-	if err := r.Card.Activate(cardCtx); err != nil {
-		return ended("card_error", err)
-	}
-	sequence := uint32(1)
-	if last, err := r.Journal.Last(); err == nil {
-		sequence = uint32(last.Seq%99_999_999) + 1
-	}
-	tx := emv.Transaction{Type: emv.Purchase, Amount: sale.Amount, Sequence: sequence, ForceOnline: true}
-	session, chip, err := s.Kernel.Start(cardCtx, r.Card, tx, dialogue{r})
-	if err == nil && chip.Kind == emv.Online {
-		return session, chip, nil
-	}
-	r.Card.Deactivate() //nolint:errcheck // the card is given back; Activate begins anew
-	if err != nil {
-		return ended("card_error", err)
-	}
-	out := r.refuse(nameOfChip(chip), errors.Join(fmt.Errorf("card: %s %s", chip.Kind, chip.Reason), chip.Cause))
-	return nil, chip, &out
-}
+// maxRequest bounds requester and request id in bytes, as the journal does.
+const maxRequest = 64
 
-// awaitCard returns "" when a card is in the slot, else how the wait ended.
-func (r *Runner) awaitCard(ctx context.Context) (string, error) {
-	if r.cardUsed {
-		if name, err := r.awaitRemoval(ctx); name != "" {
-			return name, err
-		}
+// impossible refuses a sale that could not be kept, before anybody is bothered.
+func (r *Runner) impossible(s Settings, sale Sale) (Outcome, bool) {
+	limit := payment.MaxAmount
+	if s.Max > 0 {
+		limit = min(limit, s.Max)
 	}
-	waitCtx, cancel := context.WithTimeout(ctx, insertTimeout)
-	defer cancel()
-	r.say("insert_card", operator.Calm)
-	cancelled, err := r.Desk.UntilCancel(waitCtx, func(ctx context.Context) error { return r.Card.Wait(ctx, true) })
 	switch {
-	case cancelled, errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return "cancelled", nil
-	case err != nil:
-		return "part_missing", err
+	case sale.Amount <= 0:
+		return r.refuse("declined", fmt.Errorf("amount %d is not allowed", int64(sale.Amount)),
+			operator.Text(r.Desk.Lang(), "amount_zero")), true
+	case sale.Amount > limit:
+		return r.refuse("declined", fmt.Errorf("amount %d exceeds the limit of %d", int64(sale.Amount), int64(limit)),
+			operator.Text(r.Desk.Lang(), "amount_too_large", limit.Format(s.Currency))), true
 	}
-	return "", nil
-}
-
-// awaitRemoval makes sure that the card in the slot is not the last customer's.
-func (r *Runner) awaitRemoval(ctx context.Context) (string, error) {
-	present, err := r.Card.Present(ctx)
-	if err != nil {
-		return "part_missing", err
-	}
-	if present {
-		r.say("remove_card", operator.Calm)
-		waitCtx, cancel := context.WithTimeout(ctx, removeTimeout)
-		defer cancel()
-		cancelled, err := r.Desk.UntilCancel(waitCtx, func(ctx context.Context) error { return r.Card.Wait(ctx, false) })
-		if cancelled || err != nil {
-			return "cancelled", err
+	for _, name := range []string{sale.Requester, sale.RequestID} {
+		if name == "" || len(name) > maxRequest || strings.ContainsFunc(name, func(c rune) bool { return c < ' ' }) {
+			return r.refuse("declined", fmt.Errorf("requester or request id of %d bytes: want 1 to %d printable", len(name), maxRequest)), true
 		}
 	}
-	r.cardUsed = false
-	return "", nil
+	return Outcome{}, false
 }
 
 // begin makes the pending record durable and gives the request as it is sent.
@@ -158,6 +119,17 @@ func (r *Runner) begin(ctx context.Context, s Settings, sale Sale, chip emv.Outc
 	return rec, req, err
 }
 
+// notBegun ends a transaction that the journal did not take: nothing was sent.
+func (r *Runner) notBegun(err error) Outcome {
+	var known *journal.DuplicateError
+	if errors.As(err, &known) {
+		r.say("duplicate", operator.Bad)
+		return Duplicate(known.Record)
+	}
+	r.stray = true // a write that failed may be on the disk all the same
+	return r.notKept(err)
+}
+
 // conclude turns the host's answer, or its absence, into the final record, and
 // then tells everybody.
 func (r *Runner) conclude(ctx context.Context, s Settings, rec journal.Record, card *contact.Session, resp payment.Response, hostErr error) Outcome {
@@ -168,14 +140,14 @@ func (r *Runner) conclude(ctx context.Context, s Settings, rec journal.Record, c
 	r.say("completing", operator.Busy)
 	chip := r.complete(ctx, card, onlineResult(resp))
 	result := journal.Result{Event: journal.Decline, Response: resp, EMV: chipRecord(chip)}
-	name := "declined"
+	name, cause := "declined", error(nil)
 	switch {
 	case resp.Code.Approved() && chip.Kind == emv.Approve:
 		result.Event, name = journal.Approve, "approved"
 	case resp.Code.Approved():
-		result.Event, result.Reason, name = journal.Reverse, payment.ReasonOther, "card_refused"
+		result.Event, result.Reason, name, cause = journal.Reverse, payment.ReasonOther, "card_refused", chipError(chip)
 	}
-	out, ok := r.keep(ctx, rec, result, name, nil)
+	out, ok := r.keep(ctx, rec, result, name, cause)
 	if !ok {
 		return out
 	}
@@ -192,9 +164,7 @@ func (r *Runner) withoutAnswer(ctx context.Context, s Settings, rec journal.Reco
 		}
 		result, name = journal.Result{Event: journal.Reverse, Reason: reason}, "no_answer"
 	}
-	if errors.Is(hostErr, acquirer.ErrBadMAC) {
-		r.SignOff()
-	}
+	r.noteFault(hostErr)
 	out, ok := r.keep(ctx, rec, result, name, hostErr)
 	r.complete(ctx, card, emv.OnlineResult{UnableToGoOnline: true})
 	if !ok {
@@ -204,10 +174,21 @@ func (r *Runner) withoutAnswer(ctx context.Context, s Settings, rec journal.Reco
 }
 
 // keep writes the final record. If that fails the record stays pending on disk,
-// and the next start reverses it.
+// and becomes a reversal before the next sale or at the next start.
 func (r *Runner) keep(ctx context.Context, rec journal.Record, result journal.Result, name string, cause error) (Outcome, bool) {
-	final, err := r.Journal.Finish(context.WithoutCancel(ctx), rec.ID, result)
+	ctx = context.WithoutCancel(ctx)
+	final, err := r.Journal.Finish(ctx, rec.ID, result)
+	var field *journal.FieldError
+	if errors.As(err, &field) {
+		// The host's names and remarks are ornament; a remark that cannot be kept
+		// (it holds the card number, for one) must not keep the outcome away.
+		r.Log.Warn("host's texts not kept", "stan", rec.STAN, "err", err)
+		plain := result.Response
+		result.Response = payment.Response{Code: plain.Code, RRN: plain.RRN, AuthCode: plain.AuthCode, HostTime: plain.HostTime}
+		final, err = r.Journal.Finish(ctx, rec.ID, result)
+	}
 	if err != nil {
+		r.stray = true
 		out := r.notKept(err)
 		out.Record = rec
 		return out, false
@@ -219,7 +200,8 @@ func (r *Runner) keep(ctx context.Context, rec journal.Record, result journal.Re
 // tell shows the outcome, sends a reversal that is now owed, and prints.
 func (r *Runner) tell(ctx context.Context, s Settings, out Outcome) Outcome {
 	r.show(out)
-	if out.Record.State == journal.Reversing {
+	// A terminal that is told to stop leaves the reversal to its next start.
+	if out.Record.State == journal.Reversing && ctx.Err() == nil {
 		if _, err := r.ClearReversals(ctx, s); err != nil {
 			r.Log.Error("reversal not recorded", "stan", out.Record.STAN, "err", err)
 		}
@@ -253,25 +235,6 @@ func (r *Runner) print(ctx context.Context, out Outcome) {
 		}
 	}
 	r.show(out) // printing had the screen
-}
-
-// complete lets the card finish. Whatever it does, the caller has an outcome.
-func (r *Runner) complete(ctx context.Context, card *contact.Session, result emv.OnlineResult) emv.Outcome {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), completeTimeout)
-	defer cancel()
-	chip, err := card.Complete(ctx, result)
-	if err != nil {
-		r.Log.Warn("card did not complete", "err", err)
-	}
-	return chip
-}
-
-// noteSignIn forgets the working keys when the host asks for a new sign-in, or
-// says that it does not understand ours (99 and A0, UnionPay POS profile).
-func (r *Runner) noteSignIn(code payment.ResponseCode, asked bool) {
-	if asked || code == "99" || code == "A0" {
-		r.SignOff()
-	}
 }
 
 // notKept ends a transaction whose record could not be written or read.
