@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"posagent/agent/control"
@@ -159,9 +160,12 @@ func (a *Agent) fitted() []control.Part {
 	return parts
 }
 
-// SelfTest implements control.Terminal: it asks every part that can answer.
+// SelfTest implements control.Terminal: it asks every part that can answer. A
+// part that the model does not have is no failure and is left out.
 func (a *Agent) SelfTest(ctx context.Context) []control.Part {
-	parts := a.fitted()
+	parts := slices.DeleteFunc(a.fitted(), func(p control.Part) bool {
+		return errors.Is(a.o.Parts.Missing[board.Part(p.Name)], board.ErrNotFitted)
+	})
 	check := func(name string, err error, detail string) {
 		p := control.Part{Name: name, OK: err == nil, Detail: detail}
 		if err != nil {

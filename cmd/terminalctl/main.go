@@ -56,6 +56,7 @@ func main() {
 		if errors.Is(err, flag.ErrHelp) {
 			return
 		}
+		fmt.Fprintln(os.Stderr, "terminalctl:", err)
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)

@@ -53,7 +53,13 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	log := logger()
-	if err := daemon.Run(ctx, s, version, log); err != nil {
+	err := daemon.Run(ctx, s, version, log)
+	var wrong *daemon.SettingError
+	switch {
+	case errors.As(err, &wrong):
+		fmt.Fprintf(os.Stderr, "terminald: %v (terminald -h shows how)\n", err)
+		os.Exit(2)
+	case err != nil:
 		log.Error("terminal ended", "err", err)
 		os.Exit(1)
 	}

@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"posagent/agent"
 	"posagent/agent/control"
 	"posagent/drivers/board"
+	"posagent/ota/wire"
 )
 
 // Settings of a terminal process.
@@ -40,20 +42,46 @@ func (s *Settings) Flags(fs *flag.FlagSet) {
 	fs.StringVar(&s.Socket, "control", "", "unix `socket` for terminalctl (default control.sock in the state directory)")
 }
 
-// Run runs the terminal until ctx ends.
-func Run(ctx context.Context, s Settings, version string, log *slog.Logger) error {
-	began := time.Now()
+// SettingError reports a setting that no terminal can start with.
+type SettingError struct {
+	Name string // of the flag, without its hyphen
+	Err  error
+}
+
+func (e *SettingError) Error() string { return "-" + e.Name + ": " + e.Err.Error() }
+
+func (e *SettingError) Unwrap() error { return e.Err }
+
+// load checks the settings and reads the files they name. Errors: *SettingError.
+func (s *Settings) load() (*x509.CertPool, *board.Profile, error) {
+	if !wire.ValidSerial(s.Serial) {
+		return nil, nil, &SettingError{"serial", fmt.Errorf("%q is not 4 to 39 letters, digits and hyphens", s.Serial)}
+	}
+	if _, port, err := net.SplitHostPort(s.Fleet); err != nil || port == "" {
+		return nil, nil, &SettingError{"fleet", fmt.Errorf("%q is not host:port", s.Fleet)}
+	}
 	root, err := os.ReadFile(s.Root)
 	if err != nil {
-		return fmt.Errorf("read fleet root (-fleet-root): %w", err)
+		return nil, nil, &SettingError{"fleet-root", err}
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(root) {
-		return fmt.Errorf("read fleet root (-fleet-root): no certificate in %s", s.Root)
+		return nil, nil, &SettingError{"fleet-root", fmt.Errorf("no certificate in %s", s.Root)}
 	}
 	profile, err := board.Load(s.Board)
 	if err != nil {
-		return fmt.Errorf("load board profile (-board): %w", err)
+		return nil, nil, &SettingError{"board", err}
+	}
+	return roots, profile, nil
+}
+
+// Run runs the terminal until ctx ends. A *SettingError says that it could not
+// start with these settings.
+func Run(ctx context.Context, s Settings, version string, log *slog.Logger) error {
+	began := time.Now()
+	roots, profile, err := s.load()
+	if err != nil {
+		return err
 	}
 	parts, err := board.Open(ctx, profile, nil)
 	if err != nil {
