@@ -134,7 +134,7 @@ func (p *t1) request(ctx context.Context, b Block) error {
 			why = err
 		}
 	}
-	return fmt.Errorf("S-block %02X, %d attempts: %w", b.PCB, maxRepeats, why)
+	return fmt.Errorf("supervisory block %02X, %d attempts: %w", b.PCB, maxRepeats, why)
 }
 
 // start tells the card the information field size of the terminal.
