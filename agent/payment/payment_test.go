@@ -74,12 +74,18 @@ func TestSecretsNeverPrint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	type hidden struct { // fmt cannot call the methods of unexported fields
+		p PAN
+		t Track2
+		b PINBlock
+	}
 	all := struct {
 		P PAN
 		T Track2
 		B PINBlock
 		R Request
-	}{pan, track, block, Request{PAN: pan, Track2: track, PINBlock: block}}
+		h hidden
+	}{pan, track, block, Request{PAN: pan, Track2: track, PINBlock: block}, hidden{pan, track, block}}
 	var out strings.Builder
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 		fmt.Fprintf(&out, verb+"\n", all)
@@ -111,6 +117,9 @@ func TestPANAndTrack2(t *testing.T) {
 	}
 	if !track.PAN().Luhn() {
 		t.Error("Luhn refuses a right number")
+	}
+	if again, _ := NewPAN(testPAN); again != track.PAN() || again.IsZero() || !(PAN{}).IsZero() || (Track2{}).PAN() != (PAN{}) {
+		t.Error("equality or zero value")
 	}
 	wrong, _ := NewPAN("6226097318460047")
 	if wrong.Luhn() || (PAN{}).Luhn() {

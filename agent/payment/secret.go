@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"unique"
 )
 
 // ErrPAN, ErrTrack2 and ErrPINBlock report data that cannot be what it is named
@@ -17,8 +18,12 @@ var (
 )
 
 // PAN is a primary account number (ISO/IEC 7812-1), 12 to 19 digits. Its zero
-// value means "no card number". It prints as first six and last four digits.
-type PAN struct{ digits string }
+// value means "no card number". It prints as first six and last four digits. Two
+// of them are equal with == if their digits are.
+//
+// The digits lie behind a handle: package fmt cannot call the methods of a value
+// in an unexported field and would print what such a value holds.
+type PAN struct{ digits unique.Handle[string] }
 
 // NewPAN takes 12 to 19 digits. The check digit is judged by Luhn, not here:
 // issuers of test cards do not always keep it.
@@ -26,42 +31,50 @@ func NewPAN(digits string) (PAN, error) {
 	if len(digits) < 12 || len(digits) > 19 || strings.Trim(digits, "0123456789") != "" {
 		return PAN{}, fmt.Errorf("%w: %d characters", ErrPAN, len(digits))
 	}
-	return PAN{digits}, nil
+	return PAN{unique.Make(digits)}, nil
 }
 
 // IsZero reports whether there is no card number.
-func (p PAN) IsZero() bool { return p.digits == "" }
+func (p PAN) IsZero() bool { return p == PAN{} }
 
 // Reveal gives all digits. For packing, kernel, keys and sealing only.
-func (p PAN) Reveal() string { return p.digits }
+func (p PAN) Reveal() string {
+	if p.IsZero() {
+		return ""
+	}
+	return p.digits.Value()
+}
 
 // Masked gives the first six and last four digits with stars between: the most
 // that a merchant copy may show.
 func (p PAN) Masked() string {
-	if p.digits == "" {
+	digits := p.Reveal()
+	if digits == "" {
 		return ""
 	}
-	n := len(p.digits)
-	return p.digits[:6] + strings.Repeat("*", n-10) + p.digits[n-4:]
+	n := len(digits)
+	return digits[:6] + strings.Repeat("*", n-10) + digits[n-4:]
 }
 
 // Tail gives stars and the last four digits: what a cardholder copy may show.
 func (p PAN) Tail() string {
-	if p.digits == "" {
+	digits := p.Reveal()
+	if digits == "" {
 		return ""
 	}
-	n := len(p.digits)
-	return strings.Repeat("*", n-4) + p.digits[n-4:]
+	n := len(digits)
+	return strings.Repeat("*", n-4) + digits[n-4:]
 }
 
 // Luhn reports whether the check digit is right (ISO/IEC 7812-1, annex B).
 func (p PAN) Luhn() bool {
-	if p.digits == "" {
+	digits := p.Reveal()
+	if digits == "" {
 		return false
 	}
 	sum, double := 0, false
-	for i := len(p.digits) - 1; i >= 0; i-- {
-		d := int(p.digits[i] - '0')
+	for i := len(digits) - 1; i >= 0; i-- {
+		d := int(digits[i] - '0')
 		if double {
 			if d *= 2; d > 9 {
 				d -= 9
@@ -80,7 +93,7 @@ func (p PAN) LogValue() slog.Value         { return slog.StringValue(p.Masked())
 
 // Track2 is track 2 equivalent data (ISO/IEC 7813; EMV tag 57): digits with one
 // 'D' or '=' between number and expiry. Its zero value means "none".
-type Track2 struct{ text string }
+type Track2 struct{ text unique.Handle[string] }
 
 // NewTrack2 takes the text form with 'D' or '=' as separator, at most 37
 // characters, and keeps it with 'D'.
@@ -93,24 +106,32 @@ func NewTrack2(text string) (Track2, error) {
 	if _, err := NewPAN(number); err != nil {
 		return Track2{}, fmt.Errorf("%w: card number", ErrTrack2)
 	}
-	return Track2{t}, nil
+	return Track2{unique.Make(t)}, nil
 }
 
 // IsZero reports whether there is no track 2.
-func (t Track2) IsZero() bool { return t.text == "" }
+func (t Track2) IsZero() bool { return t == Track2{} }
 
 // Reveal gives the whole text with 'D' as separator.
-func (t Track2) Reveal() string { return t.text }
+func (t Track2) Reveal() string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.text.Value()
+}
 
 // PAN is the number before the separator.
 func (t Track2) PAN() PAN {
-	number, _, _ := strings.Cut(t.text, "D")
-	return PAN{number}
+	if t.IsZero() {
+		return PAN{}
+	}
+	number, _, _ := strings.Cut(t.Reveal(), "D")
+	return PAN{unique.Make(number)}
 }
 
 // Expiry is YYMM.
 func (t Track2) Expiry() string {
-	if _, rest, ok := strings.Cut(t.text, "D"); ok {
+	if _, rest, ok := strings.Cut(t.Reveal(), "D"); ok {
 		return rest[:4]
 	}
 	return ""
@@ -118,14 +139,14 @@ func (t Track2) Expiry() string {
 
 // ServiceCode is the three digits after the expiry (ISO/IEC 7813).
 func (t Track2) ServiceCode() string {
-	if _, rest, ok := strings.Cut(t.text, "D"); ok {
+	if _, rest, ok := strings.Cut(t.Reveal(), "D"); ok {
 		return rest[4:7]
 	}
 	return ""
 }
 
 func (t Track2) masked() string {
-	if t.text == "" {
+	if t.IsZero() {
 		return ""
 	}
 	return t.PAN().Masked() + "D[track 2]"
@@ -139,30 +160,29 @@ func (t Track2) LogValue() slog.Value         { return slog.StringValue(t.masked
 
 // PINBlock is an enciphered PIN block of eight bytes as a PIN pad gives it. It
 // is enciphered and still never printed, logged or kept.
-type PINBlock struct {
-	block [8]byte
-	set   bool
-}
+type PINBlock struct{ block unique.Handle[string] }
 
 // NewPINBlock takes the eight enciphered bytes.
 func NewPINBlock(b []byte) (PINBlock, error) {
-	var p PINBlock
-	if len(b) != len(p.block) {
-		return p, fmt.Errorf("%w: %d bytes", ErrPINBlock, len(b))
+	if len(b) != 8 {
+		return PINBlock{}, fmt.Errorf("%w: %d bytes", ErrPINBlock, len(b))
 	}
-	copy(p.block[:], b)
-	p.set = true
-	return p, nil
+	return PINBlock{unique.Make(string(b))}, nil
 }
 
 // IsZero reports whether no PIN was entered.
-func (p PINBlock) IsZero() bool { return !p.set }
+func (p PINBlock) IsZero() bool { return p == PINBlock{} }
 
-// Reveal gives the enciphered bytes, for field 52 only.
-func (p PINBlock) Reveal() []byte { b := p.block; return b[:] }
+// Reveal gives the enciphered bytes, for field 52 only; nil if there are none.
+func (p PINBlock) Reveal() []byte {
+	if p.IsZero() {
+		return nil
+	}
+	return []byte(p.block.Value())
+}
 
 func (p PINBlock) masked() string {
-	if !p.set {
+	if p.IsZero() {
 		return ""
 	}
 	return "[PIN block]"
