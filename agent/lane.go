@@ -202,8 +202,7 @@ func (a *Agent) adopt(s *config.Snapshot) {
 func (a *Agent) care(ctx context.Context) {
 	l := &a.lane
 	defer a.learn()
-	now := a.o.Now()
-	if ready, _ := a.readiness(); !ready && l.host == nil || l.host == nil || now.Before(l.retryAt) {
+	if l.host == nil || time.Now().Before(l.retryAt) {
 		return
 	}
 	open, err := a.runner.ClearReversals(ctx, l.work.settings)
@@ -215,7 +214,7 @@ func (a *Agent) care(ctx context.Context) {
 		return
 	}
 	l.retryIn = min(max(2*l.retryIn, tick), retryCap)
-	l.retryAt = now.Add(l.retryIn)
+	l.retryAt = time.Now().Add(l.retryIn)
 	a.log.Warn("host not ready", "open_reversals", open, "err", err, "retry_in", l.retryIn)
 }
 

@@ -16,6 +16,9 @@ import (
 // printTimeout bounds one copy: paper at 50 mm a second is out long before.
 const printTimeout = 60 * time.Second
 
+// maxCopies is the merchant's and the cardholder's.
+const maxCopies = 2
+
 // errNoPrinter reports a terminal without one.
 var errNoPrinter = errors.New("no printer")
 
@@ -24,8 +27,8 @@ var errNoPrinter = errors.New("no printer")
 func copies(rec journal.Record, configured uint8) []receipt.Copy {
 	switch rec.State {
 	case journal.Approved:
-		all := []receipt.Copy{receipt.Merchant, receipt.Cardholder, receipt.Merchant}
-		return all[:min(int(configured), len(all))]
+		all := []receipt.Copy{receipt.Merchant, receipt.Cardholder}
+		return all[:min(int(configured), maxCopies)]
 	case journal.Reversing, journal.Reversed:
 		return []receipt.Copy{receipt.Cardholder}
 	}

@@ -61,6 +61,9 @@ func newWork(c *wire.Config, serial string) (*work, error) {
 	if c.Acquirer.TMKSlot != tmkSlot {
 		return nil, wrong("acquirer.tmk_slot", fmt.Errorf("the PIN pad has slot %d only", tmkSlot))
 	}
+	if c.Receipt.Copies > maxCopies {
+		return nil, wrong("receipt.copies", fmt.Errorf("this terminal prints at most %d", maxCopies))
+	}
 	if err := unhex(w.tpdu[:], c.Acquirer.TPDU); err != nil {
 		return nil, wrong("acquirer.tpdu", err)
 	}
