@@ -2,9 +2,11 @@ package journal
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"posagent/agent/payment"
 )
@@ -22,8 +24,11 @@ func (j *Journal) Verify(ctx context.Context) (Report, error) {
 		j: j, report: Report{ByState: map[State]uint64{}},
 		totals: map[payment.Batch]Totals{}, stans: map[[2]uint32]string{}, open: map[string]State{},
 	}
+	if err := j.still(v.structure); err != nil {
+		return v.report, err
+	}
 	err := j.view(func(tx *bbolt.Tx) error {
-		for _, step := range []func(context.Context, *bbolt.Tx) error{v.structure, v.records, v.queue, v.sums, v.outbox} {
+		for _, step := range []func(context.Context, *bbolt.Tx) error{v.records, v.queue, v.sums, v.outbox} {
 			if err := step(ctx, tx); err != nil {
 				return err
 			}
@@ -47,11 +52,36 @@ func (v *verifier) problem(format string, args ...any) {
 	}
 }
 
-func (v *verifier) structure(_ context.Context, tx *bbolt.Tx) error {
+// structure uses bbolt's own check.
+func (v *verifier) structure(tx *bbolt.Tx) {
 	for err := range tx.Check() {
 		v.problem("file structure: %v", err)
 	}
-	return nil
+}
+
+// still runs look while nobody writes: bbolt's check compares the pages with the
+// list of free ones, which a writer changes under it (bbolt v1.5.0, Tx.Check). It
+// holds the writer's lock and writes nothing.
+func (j *Journal) still(look func(*bbolt.Tx)) error {
+	if j.readOnly {
+		return j.view(func(tx *bbolt.Tx) error { look(tx); return nil })
+	}
+	if err := j.broken.Load(); err != nil {
+		return *err
+	}
+	err := guard(j.path, "read", func() error {
+		tx, err := j.db.Begin(true)
+		if err != nil {
+			return err
+		}
+		defer tx.Rollback() //nolint:errcheck // nothing was changed
+		look(tx)
+		return nil
+	}, j.breaks)
+	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
+		return ErrClosed
+	}
+	return err
 }
 
 func (v *verifier) records(ctx context.Context, tx *bbolt.Tx) error {
