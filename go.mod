@@ -20,6 +20,7 @@ require (
 )
 
 require (
+	github.com/emmansun/gmsm v0.42.0 // indirect
 	github.com/gorilla/websocket v1.5.3 // indirect
 	github.com/rs/xid v1.4.0 // indirect
 	github.com/yerden/go-util v1.1.4 // indirect
