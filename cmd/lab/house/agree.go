@@ -28,7 +28,7 @@ import (
 func Agree(records []journal.Record, ledger []hostsim.Entry, events []wire.Event, receipts []string) []string {
 	all := AgreeLedger(records, ledger)
 	all = append(all, agreeEvents(records, events)...)
-	all = append(all, agreeReceipts(records, receipts)...)
+	all = append(all, AgreeReceipts(records, receipts)...)
 	for _, e := range events {
 		text, err := json.Marshal(e)
 		if err != nil {
@@ -171,7 +171,9 @@ func passed(r journal.Record, state string) bool {
 	return slices.ContainsFunc(r.Changes, func(c journal.Change) bool { return string(c.State) == state })
 }
 
-func agreeReceipts(records []journal.Record, receipts []string) []string {
+// AgreeReceipts wants STAN, RRN and amount of each approved record together on a
+// receipt.
+func AgreeReceipts(records []journal.Record, receipts []string) []string {
 	var all []string
 	for _, r := range records {
 		on := func(text string) bool {
