@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,7 +21,6 @@ import (
 	"posagent/agent/journal"
 	"posagent/agent/operator"
 	"posagent/drivers/board/boardsim"
-	"posagent/printer"
 )
 
 // ErrNotLoopback says that the listener can be reached from other machines.
@@ -88,7 +88,7 @@ func New(o Options) *Page {
 	var random [16]byte
 	_, _ = rand.Read(random[:]) // crypto/rand never fails
 	p := &Page{log: o.Log, token: hex.EncodeToString(random[:]), dirty: make(chan struct{}, 1),
-		readers: map[*reader]struct{}{}, cards: map[string]*cardsim.Card{}, frame: true, paper: paper{strip: printer.NewBitmap(0, 0), moved: true}}
+		readers: map[*reader]struct{}{}, cards: map[string]*cardsim.Card{}, frame: true, paper: paper{moved: true}}
 	sum := sha256.Sum256([]byte(p.token))
 	p.cookie = "vterm-" + hex.EncodeToString(sum[:4])
 	return p
@@ -135,7 +135,7 @@ func (p *Page) Serve(ctx context.Context, ln net.Listener, house House) error {
 // attach puts the page in front of a house.
 func (p *Page) attach(house House) {
 	p.house = house
-	p.house.Switches = append([]Switch{paperSwitch(house.Board)}, house.Switches...)
+	p.house.Switches = append(slices.Clone(house.Switches), paperSwitch(house.Board))
 	if house.Board.Panel != nil {
 		house.Board.Panel.OnFrame(func() { p.changed(func() { p.frame = true }) })
 	}

@@ -28,9 +28,23 @@ const (
 // HostMessage shows a message to ("out") or from ("in") the host. It must be
 // masked already. It does not block, and may be called before Serve.
 func (p *Page) HostMessage(direction, description string) {
-	title, _, _ := strings.Cut(description, "\n")
-	m := message{At: time.Now(), Direction: direction, Title: strings.TrimPrefix(title, "# "), Text: description[:min(len(description), maxMessage)]}
+	description = strings.ToValidUTF8(description[:min(len(description), maxMessage)], "")
+	m := message{At: time.Now(), Direction: direction, Title: title(description), Text: description}
 	p.changed(func() { p.trace.add(m) })
+}
+
+// title is the last of the lines that head a description: "# profile 0200, 17
+// fields, 214 bytes".
+func title(description string) string {
+	last := ""
+	for line := range strings.Lines(description) {
+		head, ok := strings.CutPrefix(line, "# ")
+		if !ok {
+			break
+		}
+		last = strings.TrimSpace(head)
+	}
+	return last
 }
 
 // message is one message of the host link.
@@ -173,7 +187,7 @@ func (p *Page) send(me *reader, out *stream) {
 			out.event(topicNames[i], t.data)
 		}
 	}
-	if sheet != me.sheet || strip.Height != me.lines {
+	if strip != nil && (sheet != me.sheet || strip.Height != me.lines) {
 		out.paper(me, sheet, strip)
 	}
 	for _, m := range messages {

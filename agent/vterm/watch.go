@@ -214,7 +214,7 @@ const maxShown = 4000
 
 // paper is what hangs out of the printer.
 type paper struct {
-	strip *printer.Bitmap // never changed, only replaced
+	strip *printer.Bitmap // never changed, only replaced; nil before the first look
 	sheet uint64          // counts torn sheets
 	moved bool
 	since time.Time // of the last move
@@ -236,7 +236,7 @@ func (p *Page) takePaper(now time.Time) (rested *printer.Bitmap) {
 	switch {
 	case at.moved:
 		strip := p.house.Board.Paper.Paper()
-		if strip.Height < at.strip.Height {
+		if at.strip != nil && strip.Height < at.strip.Height {
 			at.sheet++ // somebody else has torn it off
 		}
 		at.strip, at.moved, at.since, at.read = strip, false, now, false

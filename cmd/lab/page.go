@@ -2,24 +2,55 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"posagent/agent/acquirer/hostsim"
 	"posagent/agent/payment"
 	"posagent/agent/vterm"
 	"posagent/cmd/lab/house"
+	"posagent/ota/fleet/store"
 )
 
-// serve shows a house on its page until ctx ends. The page must have been given
-// to the house as OnHost, if it shall show host messages.
+// serve runs a house and shows it on its page until ctx ends. It prints the
+// page's address, then takes a new terminal into service, for the person at the
+// page to see. The page must have been given to the house as OnHost, if it shall
+// show host messages.
 func serve(ctx context.Context, h *house.House, page *vterm.Page, listener net.Listener) error {
-	return page.Serve(ctx, listener, vterm.House{Terminal: h.Agent, Board: h.Board, Switches: []vterm.Switch{hostSwitch(h.Host)},
-		Ledger: func() ([]vterm.Line, error) { return ledger(h.Host), nil },
-		Events: func() ([]vterm.Line, error) { return events(h) }})
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return h.Run(ctx) })
+	group.Go(func() error {
+		return page.Serve(ctx, listener, vterm.House{Terminal: h.Agent, Board: h.Board, Switches: []vterm.Switch{hostSwitch(h.Host)},
+			Ledger: func() ([]vterm.Line, error) { return ledger(h.Host), nil },
+			Events: func() ([]vterm.Line, error) { return events(h) }})
+	})
+	group.Go(func() error {
+		fmt.Println("open", page.URL(listener.Addr()))
+		if err := commission(ctx, h); err != nil && ctx.Err() == nil {
+			return fmt.Errorf("take terminal into service: %w", err)
+		}
+		return nil
+	})
+	return group.Wait()
+}
+
+// commission activates a terminal that the fleet has never seen. One that it has
+// only learns where the host listens today.
+func commission(ctx context.Context, h *house.House) error {
+	_, _, _, err := h.Fleet.Terminal(house.Serial)
+	if errors.Is(err, store.ErrNotFound) {
+		return h.Activate(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	return h.PushConfig(ctx, house.Serial, house.TerminalID)
 }
 
 // maxLines is how many lines of the host's books and of the fleet's store are shown.

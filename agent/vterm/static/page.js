@@ -254,7 +254,11 @@ const draw = {
       face($("inserted"), card, t("pull"));
       $("inserted").append(make("span", { class: "pull" }, t("pull") + " ↓"));
     }
-    for (const b of document.querySelectorAll("[data-card]")) b.setAttribute("aria-current", String(b.dataset.card === v.card));
+    for (const b of document.querySelectorAll("[data-card]")) {
+      const inside = b.dataset.card === v.card;
+      b.setAttribute("aria-current", String(inside));
+      b.querySelector(".about").textContent = inside ? t("chip_in") : b.title;
+    }
     for (const [name, choice] of Object.entries(v.switches)) {
       for (const input of document.getElementsByName("switch-" + name)) input.checked = input.value === choice;
     }
@@ -264,7 +268,10 @@ const draw = {
   status(v) {
     $("lamp-fleet").className = v.fleet_online ? "good" : "";
     $("lamp-host").className = v.signed_in ? "good" : "";
-    const steps = [["key", true], ["active", v.state === "active"], ["config", v.config_revision > 0], ["sign", v.signed_in], ["ready", v.ready]];
+    const selling = v.state === "ACTIVE" || v.state === "TESTING";
+    $("life").textContent = named("life", v.state.toLowerCase());
+    $("life").className = "state " + (selling ? "good" : "wait");
+    const steps = [["key", true], ["active", selling], ["config", v.config_revision > 0], ["sign", v.signed_in], ["ready", v.ready]];
     $("journey").replaceChildren(...steps.map(([name, done]) => make("li", { class: done ? "done" : "" }, t("step_" + name))));
     $("tally").textContent = t("sales")(v.totals.sale_count, money(v.totals.sale_amount, v.totals.currency || "156"));
     const facts = [["serial", v.serial], ["terminal", v.terminal_id || "–"], ["merchant", v.merchant || "–"], ["batch", v.batch],
@@ -360,7 +367,7 @@ function connect() {
       seen[topic] = value;
     });
   }
-  source.addEventListener("paper", (e) => { const v = JSON.parse(e.data); arriving = arriving.then(() => addPaper(v)).catch(() => {}); });
+  source.addEventListener("paper", (e) => { const v = JSON.parse(e.data); arriving = arriving.then(() => addPaper(v)).catch((err) => reportError(err)); });
   source.addEventListener("message", (e) => addMessage(JSON.parse(e.data)));
   source.onerror = () => {
     online(source.readyState === EventSource.CLOSED ? "closed" : "offline");
