@@ -31,6 +31,8 @@ type BootOptions struct {
 	CSR             func() ([]byte, error) // PKCS #10, DER
 	Code            string                 // as typed
 	Log             *slog.Logger
+
+	dial dialer
 }
 
 // Activate runs the bootstrap exchange once: hello, challenge, certificate
@@ -48,7 +50,7 @@ func Activate(ctx context.Context, o BootOptions) (*wire.Certificate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("activate: %w", err)
 	}
-	x := &exchange{o: o, nonceT: nonceT, in: make(chan inbound, inboundQueue), lost: make(chan error, 1)}
+	x := &exchange{o: o, nonceT: nonceT, wires: newWires()}
 	if err := x.connect(ctx); err != nil {
 		return nil, fmt.Errorf("activate: %w", err)
 	}
@@ -64,8 +66,7 @@ type exchange struct {
 	o      BootOptions
 	nonceT string
 	client mqtt.Client
-	in     chan inbound
-	lost   chan error
+	wires
 }
 
 func (x *exchange) connect(ctx context.Context) error {
@@ -73,10 +74,10 @@ func (x *exchange) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	x.client = mqtt.NewClient(clientOptions(x.o.Addr, wire.BootClientID(x.o.Serial, id), x.o.TLS, x.in, x.lost, x.o.Log))
-	if err := wait(ctx, x.client.Connect(), connectTimeout); err != nil {
-		x.client.Disconnect(0)
-		return fmt.Errorf("connect to fleet: %w", err)
+	t := target{x.o.Addr, x.o.TLS, x.o.dial, x.o.Log}
+	x.client, err = connect(ctx, t.options(ctx, wire.BootClientID(x.o.Serial, id), x.wires))
+	if err != nil {
+		return err
 	}
 	if err := subscribe(ctx, x.client, wire.BootFilter(x.o.Serial)); err != nil {
 		x.client.Disconnect(0)
@@ -88,7 +89,12 @@ func (x *exchange) connect(ctx context.Context) error {
 func (x *exchange) run(ctx context.Context, codeKey []byte) (*wire.Certificate, error) {
 	hello := &wire.Hello{Serial: x.o.Serial, Model: x.o.Model, Firmware: x.o.Firmware, NonceT: x.nonceT, SPKISHA256: x.o.SPKISHA256}
 	var challenge wire.Challenge
-	if err := x.ask(ctx, wire.BootHello, hello, wire.BootChallenge, &challenge, func() string { return challenge.NonceT }); err != nil {
+	err := x.ask(ctx, wire.BootHello, hello, wire.BootChallenge, func(body []byte) (string, error) {
+		challenge = wire.Challenge{}
+		err := wire.Decode(body, &challenge)
+		return challenge.NonceT, err
+	})
+	if err != nil {
 		return nil, err
 	}
 	proof, err := wire.CodeProof(codeKey, challenge.NonceF, x.nonceT, x.o.SPKISHA256)
@@ -100,23 +106,27 @@ func (x *exchange) run(ctx context.Context, codeKey []byte) (*wire.Certificate, 
 		return nil, err
 	}
 	var certificate wire.Certificate
-	err = x.ask(ctx, wire.BootCSR, &wire.CSR{NonceT: x.nonceT, CSR: csr, CodeProof: proof},
-		wire.BootCertificate, &certificate, func() string { return certificate.NonceT })
+	err = x.ask(ctx, wire.BootCSR, &wire.CSR{NonceT: x.nonceT, CSR: csr, CodeProof: proof}, wire.BootCertificate, func(body []byte) (string, error) {
+		certificate = wire.Certificate{}
+		err := wire.Decode(body, &certificate)
+		return certificate.NonceT, err
+	})
 	if err != nil {
 		return nil, err
 	}
 	return &certificate, nil
 }
 
-// ask publishes one message and waits for its answer. Answers to another hello
-// than ours, and messages that are none, are passed over.
-func (x *exchange) ask(ctx context.Context, leaf wire.Leaf, m wire.Message, want wire.Leaf, answer wire.Message, answered func() string) error {
+// ask publishes one message and waits for its answer, which read takes apart and
+// tells the nonce of. Answers to another hello than ours, and messages that are
+// none, are passed over.
+func (x *exchange) ask(ctx context.Context, leaf wire.Leaf, m wire.Message, want wire.Leaf, read func(body []byte) (nonce string, err error)) error {
 	body, err := wire.Encode(m)
 	if err != nil {
 		return err
 	}
-	if err := wait(ctx, x.client.Publish(wire.BootTopic(x.o.Serial, leaf), 1, false, body), writeTimeout); err != nil {
-		return fmt.Errorf("send %s: %w", leaf, err)
+	if err := publish(ctx, x.client, wire.BootTopic(x.o.Serial, leaf), false, body); err != nil {
+		return err
 	}
 	timer := time.NewTimer(stepTimeout)
 	defer timer.Stop()
@@ -129,27 +139,36 @@ func (x *exchange) ask(ctx context.Context, leaf wire.Leaf, m wire.Message, want
 		case <-timer.C:
 			return fmt.Errorf("wait for %s: %w", want, ErrNoAnswer)
 		case got := <-x.in:
-			_, leaf, err := wire.ParseBootTopic(got.topic)
-			if err != nil {
-				continue
-			}
-			switch leaf {
-			case wire.BootRefused:
-				var refused wire.Refused
-				if err := wire.Decode(got.body, &refused); err == nil && (refused.NonceT == x.nonceT || refused.NonceT == "") {
-					return &refused
-				}
-			case want:
-				if err := wire.Decode(got.body, answer); err != nil {
-					x.o.Log.Warn("answer ignored", "leaf", leaf, "err", err)
-					continue
-				}
-				if answered() == x.nonceT {
-					return nil
-				}
+			got.ack()
+			done, err := x.judge(got, want, read)
+			if done || err != nil {
+				return err
 			}
 		}
 	}
+}
+
+// judge reports whether a message is the awaited answer, or gives the refusal.
+func (x *exchange) judge(got inbound, want wire.Leaf, read func([]byte) (string, error)) (bool, error) {
+	serial, leaf, err := wire.ParseBootTopic(got.topic)
+	if err != nil || serial != x.o.Serial {
+		return false, nil
+	}
+	switch leaf {
+	case wire.BootRefused:
+		var refused wire.Refused
+		if err := wire.Decode(got.body, &refused); err == nil && (refused.NonceT == x.nonceT || refused.NonceT == "") {
+			return false, &refused
+		}
+	case want:
+		nonce, err := read(got.body)
+		if err != nil {
+			x.o.Log.Warn("answer ignored", "leaf", leaf, "err", err)
+			return false, nil
+		}
+		return nonce == x.nonceT, nil
+	}
+	return false, nil
 }
 
 func nonce(n int) (string, error) {

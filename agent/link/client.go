@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -18,41 +20,116 @@ import (
 // errTimeout reports an operation of the client that did not end in time.
 var errTimeout = errors.New("no answer in time")
 
-// clientOptions are the settings both kinds of session share.
-func clientOptions(broker, id string, tlsConfig *tls.Config, in chan<- inbound, lost chan<- error, log *slog.Logger) *mqtt.ClientOptions {
+// inbound is a message as the handler hands it over.
+type inbound struct {
+	topic string
+	body  []byte
+	ack   func() // tells the broker; may be called when the connection is gone
+}
+
+// wires connect the handlers of a client with its session. Handlers never block.
+type wires struct {
+	in   chan inbound
+	over chan struct{} // a message found no room in in
+	lost chan error
+}
+
+func newWires() wires {
+	return wires{make(chan inbound, inboundQueue), make(chan struct{}, 1), make(chan error, 1)}
+}
+
+// target is whom to connect to.
+type target struct {
+	addr string // host:port
+	tls  *tls.Config
+	dial dialer
+	log  *slog.Logger
+}
+
+// dialer opens what TLS runs over; nil is TCP. Tests have a pipe.
+type dialer func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// options are the settings both kinds of session share.
+func (t target) options(ctx context.Context, id string, w wires) *mqtt.ClientOptions {
 	o := mqtt.NewClientOptions()
-	o.AddBroker("ssl://" + broker)
+	o.AddBroker("ssl://" + t.addr)
 	o.SetClientID(id)
-	o.SetTLSConfig(tlsConfig)
 	o.SetProtocolVersion(4) // MQTT 3.1.1
 	o.SetCleanSession(true)
 	o.SetStore(mqtt.NewMemoryStore())
 	o.SetAutoReconnect(false)
 	o.SetConnectRetry(false)
 	o.SetOrderMatters(true)
+	o.SetAutoAckDisabled(true)
 	o.SetKeepAlive(keepAlive)
 	o.SetPingTimeout(10 * time.Second)
 	o.SetWriteTimeout(writeTimeout)
 	o.SetConnectTimeout(connectTimeout)
-	// The kernel gives up on a silent peer as fast as the ping would; without it
-	// a half-open connection holds written data for many minutes.
-	o.SetDialer(&net.Dialer{Timeout: connectTimeout, ControlContext: userTimeout})
+	o.SetCustomOpenConnectionFn(func(*url.URL, mqtt.ClientOptions) (net.Conn, error) { return t.open(ctx) })
 	o.SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) {
 		select {
-		case in <- inbound{m.Topic(), slices.Clone(m.Payload())}:
+		case w.in <- inbound{m.Topic(), slices.Clone(m.Payload()), m.Ack}:
 		default:
-			// The fleet says it again: desired is retained, an acknowledgement
-			// answers the event sent once more.
-			log.Warn("inbound queue full, message dropped", "topic", m.Topic())
+			t.log.Warn("inbound queue full, message dropped", "topic", m.Topic())
+			select {
+			case w.over <- struct{}{}:
+			default:
+			}
 		}
 	})
 	o.SetConnectionLostHandler(func(_ mqtt.Client, err error) {
 		select {
-		case lost <- err:
+		case w.lost <- err:
 		default:
 		}
 	})
 	return o
+}
+
+// open connects to the broker: TLS, with the server's certificate checked
+// against the fleet's root and nothing else.
+func (t target) open(ctx context.Context) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	dial := t.dial
+	if dial == nil {
+		// The kernel gives up on a silent peer as fast as the ping would; without it
+		// a half-open connection holds written data for many minutes.
+		dial = (&net.Dialer{ControlContext: userTimeout}).DialContext
+	}
+	host, _, err := net.SplitHostPort(t.addr)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := dial(ctx, "tcp", t.addr)
+	if err != nil {
+		return nil, err
+	}
+	config := t.tls.Clone()
+	if config.ServerName == "" {
+		config.ServerName = host
+	}
+	conn := tls.Client(raw, config)
+	if err := conn.HandshakeContext(ctx); err != nil {
+		raw.Close()
+		var untrusted *tls.CertificateVerificationError
+		if errors.As(err, &untrusted) {
+			return nil, fmt.Errorf("%w: %s: %w", ErrUntrusted, t.addr, err)
+		}
+		return nil, fmt.Errorf("TLS with %s: %w", t.addr, err)
+	}
+	return &guard{Conn: conn}, nil
+}
+
+// connect makes a client that is connected. The client is used once.
+func connect(ctx context.Context, o *mqtt.ClientOptions) (mqtt.Client, error) {
+	client := mqtt.NewClient(o)
+	// Dialling and CONNECT are bounded by connectTimeout; what they say comes first.
+	if err := wait(ctx, client.Connect(), connectTimeout+goodbye); err != nil {
+		client.Disconnect(0)
+		return nil, fmt.Errorf("connect to fleet: %w", err)
+	}
+	return client, nil
 }
 
 // wait ends with the token, the time or ctx, whichever is first.
@@ -69,6 +146,18 @@ func wait(ctx context.Context, token mqtt.Token, limit time.Duration) error {
 	}
 }
 
+// publish sends one message and waits until the broker has it.
+func publish(ctx context.Context, client mqtt.Client, topic string, retained bool, body []byte) error {
+	err := wait(ctx, client.Publish(topic, 1, retained, body), writeTimeout)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil || err == errTimeout:
+		return fmt.Errorf("publish %s: %w", topic, err)
+	}
+	return fmt.Errorf("publish %s: %w: %w", topic, ErrLost, err) // the library knows no other reason
+}
+
 // subscribe asks for a filter and looks at the broker's answer: a refused
 // subscription completes its token without an error.
 func subscribe(ctx context.Context, client mqtt.Client, filter string) error {
@@ -77,7 +166,7 @@ func subscribe(ctx context.Context, client mqtt.Client, filter string) error {
 		return fmt.Errorf("subscribe %s: %w", filter, err)
 	}
 	if st, ok := token.(*mqtt.SubscribeToken); ok {
-		if code := st.Result()[filter]; code > 2 {
+		if code, answered := st.Result()[filter]; !answered || code > 2 {
 			return fmt.Errorf("%w: %s: code %#x", ErrRefused, filter, code)
 		}
 	}
@@ -90,4 +179,25 @@ func userTimeout(_ context.Context, _, _ string, c syscall.RawConn) error {
 		inner = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int((keepAlive + 10*time.Second).Milliseconds()))
 	})
 	return errors.Join(err, inner)
+}
+
+// LogLibrary sends what the MQTT library has to say to a log. The library has one
+// log for the whole process: a program calls this once, before its first link.
+func LogLibrary(log *slog.Logger) {
+	mqtt.CRITICAL, mqtt.ERROR = library{log, slog.LevelError}, library{log, slog.LevelWarn}
+	mqtt.WARN = library{log, slog.LevelDebug} // it warns of every ordinary end
+}
+
+// library is a logger of the MQTT library.
+type library struct {
+	log   *slog.Logger
+	level slog.Level
+}
+
+func (l library) Println(v ...any) { l.say(strings.TrimSpace(fmt.Sprintln(v...))) }
+
+func (l library) Printf(format string, v ...any) { l.say(strings.TrimSpace(fmt.Sprintf(format, v...))) }
+
+func (l library) say(text string) {
+	l.log.Log(context.Background(), l.level, "mqtt library", "text", text)
 }

@@ -4,13 +4,10 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
-
-	mqtt "github.com/eclipse/paho.mqtt.golang"
 
 	"posagent/ota/wire"
 )
@@ -27,6 +24,9 @@ const (
 	resendAfter = 30 * time.Second
 	// goodbye bounds the polite end of a session.
 	goodbye = 2 * time.Second
+	// DefaultSpread is over how long the terminals of a fleet come back when it
+	// has closed the connections of all of them.
+	DefaultSpread = 60 * time.Second
 )
 
 // Window is how many events may be on their way without acknowledgement.
@@ -35,10 +35,11 @@ const Window = 32
 // inboundQueue bounds messages between the client's handler and the session.
 const inboundQueue = 32
 
-// Errors of a session.
+// Errors of a connection.
 var (
-	ErrLost    = errors.New("link: connection lost")
-	ErrRefused = errors.New("link: fleet refused the subscription")
+	ErrLost      = errors.New("link: connection lost")
+	ErrRefused   = errors.New("link: fleet refused the subscription")
+	ErrUntrusted = errors.New("link: the server is not this fleet")
 )
 
 // Outbox holds what the fleet must learn. Its entries survive a power cut.
@@ -51,7 +52,7 @@ type Outbox interface {
 	Signal() <-chan struct{}
 }
 
-// Options of a link. All fields but Log are needed.
+// Options of a link. All fields but Spread and Log are needed.
 type Options struct {
 	Tenant, Serial, Broker string
 	TLS                    *tls.Config // with GetClientCertificate and the fleet's root
@@ -60,10 +61,13 @@ type Options struct {
 	Number func() (uint64, error)
 	// Birth describes the terminal; N and Online are filled in.
 	Birth func() *wire.Presence
-	// Desired takes the body of a desired configuration; it must not block for
-	// long. What it returns is reported.
+	// Desired takes the body of a desired configuration and returns when it is
+	// durable or refused; it must not block for long. What it returns is reported.
 	Desired func(body []byte) wire.Reported
+	Spread  time.Duration // upper end of the first wait after a session was lost; zero: DefaultSpread
 	Log     *slog.Logger
+
+	dial dialer
 }
 
 // Link keeps one session with the fleet.
@@ -77,6 +81,9 @@ type Link struct {
 func New(o Options) *Link {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Spread <= 0 {
+		o.Spread = DefaultSpread
 	}
 	return &Link{o: o, reports: make(chan wire.Reported, 8)}
 }
@@ -100,8 +107,7 @@ func (l *Link) Run(ctx context.Context) error {
 	ceiling := backoffBase
 	for {
 		began := time.Now()
-		err := l.session(ctx)
-		l.online.Store(false)
+		stood, err := l.session(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -109,6 +115,9 @@ func (l *Link) Run(ctx context.Context) error {
 			ceiling = backoffBase // it stood for a while: begin gently again
 		}
 		wait := rand.N(ceiling)
+		if stood { // a fleet that goes down takes every terminal with it
+			wait = rand.N(max(ceiling, l.o.Spread))
+		}
 		l.o.Log.Info("fleet not connected", "err", err, "retry_in", wait.Round(time.Millisecond))
 		ceiling = min(2*ceiling, backoffCap)
 		select {
@@ -117,145 +126,4 @@ func (l *Link) Run(ctx context.Context) error {
 		case <-time.After(wait):
 		}
 	}
-}
-
-type inbound struct {
-	topic string
-	body  []byte
-}
-
-func (l *Link) session(ctx context.Context) error {
-	n, err := l.o.Number()
-	if err != nil {
-		return fmt.Errorf("take connection number: %w", err)
-	}
-	will, err := wire.Encode(wire.Will(n))
-	if err != nil {
-		return fmt.Errorf("make will: %w", err)
-	}
-	in := make(chan inbound, inboundQueue)
-	lost := make(chan error, 1)
-	co := clientOptions(l.o.Broker, wire.ClientID(l.o.Tenant, l.o.Serial), l.o.TLS, in, lost, l.o.Log)
-	co.SetBinaryWill(wire.Topic(l.o.Tenant, l.o.Serial, wire.UpPresence), will, 1, true)
-	client := mqtt.NewClient(co)
-	if err := wait(ctx, client.Connect(), connectTimeout); err != nil {
-		client.Disconnect(0)
-		return fmt.Errorf("connect to fleet: %w", err)
-	}
-	defer client.Disconnect(uint(goodbye.Milliseconds()))
-	if err := subscribe(ctx, client, wire.DownFilter(l.o.Tenant, l.o.Serial)); err != nil {
-		return err
-	}
-	birth := l.o.Birth()
-	birth.N, birth.Online = n, true
-	if err := l.publish(ctx, client, wire.UpPresence, true, birth); err != nil {
-		return err
-	}
-	l.online.Store(true)
-	l.o.Log.Info("fleet connected", "broker", l.o.Broker, "connection", n)
-	err = l.serve(ctx, client, in, lost)
-	if ctx.Err() != nil { // an orderly end says so; a crash leaves it to the will
-		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
-		defer cancel()
-		if err := l.publish(late, client, wire.UpPresence, true, wire.Will(n)); err != nil {
-			l.o.Log.Debug("goodbye not said", "err", err)
-		}
-	}
-	return err
-}
-
-// serve moves messages until the connection or ctx ends.
-func (l *Link) serve(ctx context.Context, client mqtt.Client, in <-chan inbound, lost <-chan error) error {
-	flight := map[string]time.Time{} // event id -> when it was sent
-	again := time.NewTicker(resendAfter)
-	defer again.Stop()
-	for {
-		if err := l.send(ctx, client, flight); err != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case err := <-lost:
-			return fmt.Errorf("%w: %w", ErrLost, err)
-		case <-l.o.Outbox.Signal():
-		case <-again.C:
-			for id, sent := range flight {
-				if time.Since(sent) >= resendAfter {
-					delete(flight, id)
-				}
-			}
-		case r := <-l.reports:
-			if err := l.publish(ctx, client, wire.UpReported, false, &r); err != nil {
-				return err
-			}
-		case m := <-in:
-			if err := l.receive(ctx, client, m, flight); err != nil {
-				return err
-			}
-		}
-	}
-}
-
-// send publishes what the outbox holds and is not on its way already.
-func (l *Link) send(ctx context.Context, client mqtt.Client, flight map[string]time.Time) error {
-	events, err := l.o.Outbox.Next(ctx, Window)
-	if err != nil {
-		return fmt.Errorf("read outbox: %w", err)
-	}
-	for _, e := range events {
-		if _, sent := flight[e.ID]; sent {
-			continue
-		}
-		if err := l.publish(ctx, client, wire.UpEvent, false, e); err != nil {
-			return err
-		}
-		flight[e.ID] = time.Now()
-	}
-	return nil
-}
-
-func (l *Link) receive(ctx context.Context, client mqtt.Client, m inbound, flight map[string]time.Time) error {
-	tenant, serial, leaf, err := wire.ParseTopic(m.topic)
-	if err != nil || tenant != l.o.Tenant || serial != l.o.Serial {
-		l.o.Log.Warn("message on a foreign topic ignored", "topic", m.topic)
-		return nil
-	}
-	switch leaf {
-	case wire.DownDesired:
-		r := l.o.Desired(m.body)
-		l.o.Log.Info("configuration received", "revision", r.Revision, "state", r.State, "path", r.Path, "reason", r.Reason)
-		return l.publish(ctx, client, wire.UpReported, false, &r)
-	case wire.DownAck:
-		var ack wire.Ack
-		if err := wire.Decode(m.body, &ack); err != nil {
-			l.o.Log.Warn("acknowledgement ignored", "err", err)
-			return nil
-		}
-		if err := l.o.Outbox.Acked(ctx, &ack); err != nil {
-			return fmt.Errorf("keep acknowledgement: %w", err)
-		}
-		for _, id := range ack.IDs {
-			delete(flight, id)
-		}
-		for _, r := range ack.Refused {
-			delete(flight, r.ID)
-		}
-	default:
-		l.o.Log.Warn("message not for terminals ignored", "topic", m.topic)
-	}
-	return nil
-}
-
-func (l *Link) publish(ctx context.Context, client mqtt.Client, leaf wire.Leaf, retained bool, m wire.Message) error {
-	body, err := wire.Encode(m)
-	if err != nil {
-		// A message that is none must not stop the others for ever.
-		l.o.Log.Error("message not sent", "leaf", leaf, "err", err)
-		return nil
-	}
-	if err := wait(ctx, client.Publish(wire.Topic(l.o.Tenant, l.o.Serial, leaf), 1, retained, body), writeTimeout); err != nil {
-		return fmt.Errorf("publish %s: %w", leaf, err)
-	}
-	return nil
 }
