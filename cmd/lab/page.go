@@ -15,7 +15,9 @@ import (
 	"posagent/agent/payment"
 	"posagent/agent/vterm"
 	"posagent/cmd/lab/house"
+	"posagent/ota/fleet/enroll"
 	"posagent/ota/fleet/store"
+	"posagent/ota/wire"
 )
 
 // serve runs a house and shows it on its page until ctx ends. It prints the
@@ -31,7 +33,7 @@ func serve(ctx context.Context, h *house.House, page *vterm.Page, listener net.L
 			Events: func() ([]vterm.Line, error) { return events(h) }})
 	})
 	group.Go(func() error {
-		fmt.Println("open", page.URL(listener.Addr()))
+		fmt.Println("the terminal is at", page.URL(listener.Addr()))
 		if err := commission(ctx, h); err != nil && ctx.Err() == nil {
 			return fmt.Errorf("take terminal into service: %w", err)
 		}
@@ -40,12 +42,18 @@ func serve(ctx context.Context, h *house.House, page *vterm.Page, listener net.L
 	return group.Wait()
 }
 
-// commission activates a terminal that the fleet has never seen. One that it has
-// only learns where the host listens today.
+// commission takes a terminal as far as it has not come yet in a folder that was
+// kept: it activates it, and tells it where the host listens today.
 func commission(ctx context.Context, h *house.House) error {
 	_, _, _, err := h.Fleet.Terminal(house.Serial)
 	if errors.Is(err, store.ErrNotFound) {
 		return h.Activate(ctx)
+	}
+	if err == nil && h.Agent.Status().State == string(wire.StateInitialised) {
+		var code enroll.Code
+		if code, err = h.Fleet.IssueCode(ctx, "lab", house.Serial); err == nil {
+			err = h.Agent.Activate(ctx, code.Code)
+		}
 	}
 	if err != nil {
 		return err
