@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -56,7 +57,7 @@ func startChromium(ctx context.Context, t *testing.T) *chromium {
 	c := &chromium{t: t, ctx: ctx, to: inWrite, from: bufio.NewReaderSize(outRead, 1<<20)}
 	t.Cleanup(func() {
 		c.send("Browser.close", nil, "")
-		_, _ = c.from.WriteTo(discard{}) // until the browser has gone
+		_, _ = c.from.WriteTo(io.Discard) // until the browser has gone
 		inWrite.Close()
 		_ = cmd.Wait()
 		outRead.Close()
@@ -76,10 +77,6 @@ func startChromium(ctx context.Context, t *testing.T) *chromium {
 	}
 	return c
 }
-
-type discard struct{}
-
-func (discard) Write(b []byte) (int, error) { return len(b), nil }
 
 func (c *chromium) send(method string, params any, session string) int {
 	c.last++
