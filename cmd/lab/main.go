@@ -62,7 +62,7 @@ func main() {
 	if len(args) > 0 && args[0] != "" && args[0][0] != '-' {
 		name, args = args[0], args[1:]
 	}
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo}))
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	commands := map[string]func(context.Context, []string, *slog.Logger) error{
 		"": runPage, "demo": runDemo, "host": runHost, "board": runBoard, "terminal": runTerminal,
 	}
@@ -138,9 +138,13 @@ func runPage(ctx context.Context, args []string, log *slog.Logger) error {
 	fs := flag.NewFlagSet("lab", flag.ContinueOnError)
 	addr := fs.String("listen", "127.0.0.1:8090", "loopback `address` of the page; port 0 takes a free one")
 	keep := fs.String("dir", "", "`folder` that keeps terminal and fleet over restarts (default: thrown away at the end)")
+	verbose := fs.Bool("v", false, "log what terminal, host and fleet do, not only what goes wrong")
 	lang := language(fs)
 	if err := parse(fs, usage, "LAB", args); err != nil {
 		return err
+	}
+	if !*verbose {
+		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	}
 	if *keep == "" {
 		dir, remove, err := house.TempDir()

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -19,6 +20,7 @@ import (
 	"posagent/agent"
 	"posagent/agent/acquirer"
 	"posagent/agent/acquirer/hostsim"
+	"posagent/agent/durable"
 	"posagent/agent/emv"
 	"posagent/agent/emv/cardsim"
 	"posagent/agent/keys"
@@ -87,16 +89,38 @@ func Open(o Options) (*House, error) {
 	return h, nil
 }
 
+// ports are where the servers of a house listen. They are kept with it: an
+// activated terminal knows them and finds them again.
+type ports struct{ Host, Boot, MQTT string }
+
 func (h *House) openServers() error {
-	var err error
+	if err := os.MkdirAll(h.o.Dir, 0o700); err != nil {
+		return err
+	}
+	file := filepath.Join(h.o.Dir, "ports.json")
+	at := ports{"127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"}
+	data, err := os.ReadFile(file)
+	if err == nil {
+		err = json.Unmarshal(data, &at)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("read %s: %w", file, err)
+	}
 	if h.Host, err = NewHost(h.o.Log); err != nil {
 		return err
 	}
-	if h.hostListener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+	if h.hostListener, err = net.Listen("tcp", at.Host); err != nil {
 		return err
 	}
-	h.Fleet, err = fleet.Open(fleet.Options{Dir: filepath.Join(h.o.Dir, "fleet"), Log: h.o.Log})
-	return err
+	h.Fleet, err = fleet.Open(fleet.Options{Dir: filepath.Join(h.o.Dir, "fleet"), BootAddr: at.Boot, MQTTAddr: at.MQTT, Log: h.o.Log})
+	if err != nil {
+		return err
+	}
+	data, err = json.Marshal(ports{h.HostAddr(), h.Fleet.Addrs().Boot, h.Fleet.Addrs().MQTT})
+	if err != nil {
+		return err
+	}
+	return durable.Write(file, data)
 }
 
 // NewHost makes an acquirer's host that knows the laboratory's terminals.
