@@ -14,6 +14,10 @@
 //
 // # Decisions
 //
+// An entry that can never become an event must not keep the others waiting: one
+// whose record is gone leaves with a line in the log. What the host wrote into
+// its answer is told if it has the form it should have, and left out if not.
+//
 // The event's id is the outbox entry's id with its separator rewritten, because
 // the wire allows no slash. The same entry always travels under the same id.
 package telemetry
@@ -37,37 +41,78 @@ type Journal interface {
 	Record(id string) (journal.Record, error)
 }
 
-// Outbox gives the journal's outbox as wire events.
+// Outbox gives the journal's outbox as wire events. One goroutine uses it.
 type Outbox struct {
 	journal Journal
 	log     *slog.Logger
+	told    map[string]bool // entries the log has already heard of
 }
 
 // New makes an outbox over a journal.
-func New(j Journal, log *slog.Logger) *Outbox { return &Outbox{journal: j, log: log} }
+func New(j Journal, log *slog.Logger) *Outbox {
+	return &Outbox{journal: j, log: log, told: map[string]bool{}}
+}
 
 // Signal tells that there is something new.
 func (o *Outbox) Signal() <-chan struct{} { return o.journal.OutboxSignal() }
 
-// Next gives at most max events, oldest first.
+// maxRead bounds how many entries one Next looks at when some tell nothing.
+const maxRead = 256
+
+// Next gives at most max events, oldest first. An entry whose record is damaged
+// is passed over and stays.
 func (o *Outbox) Next(ctx context.Context, max int) ([]*wire.Event, error) {
 	entries, err := o.journal.Outbox(ctx, max)
 	if err != nil {
 		return nil, fmt.Errorf("read outbox: %w", err)
 	}
-	events := make([]*wire.Event, 0, len(entries))
-	for _, e := range entries {
-		record, err := o.journal.Record(e.RecordID)
-		if errors.Is(err, journal.ErrNotFound) {
-			o.log.Error("outbox names a record that is not there", "id", e.ID)
-			continue
+	events, hopeless, skipped, err := o.draw(entries, max)
+	if err == nil && skipped && len(entries) == max { // there may be others behind
+		if entries, err = o.journal.Outbox(ctx, maxRead); err != nil {
+			return nil, fmt.Errorf("read outbox: %w", err)
 		}
-		if err != nil {
-			return nil, fmt.Errorf("read record of outbox: %w", err)
-		}
-		events = append(events, Event(e, record))
+		events, hopeless, _, err = o.draw(entries, max)
+	}
+	if err == nil && len(hopeless) > 0 {
+		err = o.journal.Acked(ctx, hopeless...)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("draw events: %w", err)
 	}
 	return events, nil
+}
+
+// draw makes at most max events of entries. hopeless are the ids of those that
+// will never be one; skipped reports that there were such, or damaged ones.
+func (o *Outbox) draw(entries []journal.OutboxEntry, max int) (events []*wire.Event, hopeless []string, skipped bool, err error) {
+	for _, e := range entries {
+		if len(events) == max {
+			break
+		}
+		record, err := o.journal.Record(e.RecordID)
+		var event *wire.Event
+		if err == nil {
+			event = Event(e, record)
+			err = event.Validate()
+		}
+		var damaged *journal.CorruptError
+		switch {
+		case err == nil:
+			events = append(events, event)
+			continue
+		case errors.Is(err, journal.ErrNotFound), len(wire.FieldErrors(err)) > 0:
+			hopeless = append(hopeless, e.ID)
+		case errors.As(err, &damaged):
+		default:
+			return nil, nil, false, err
+		}
+		skipped = true
+		if !o.told[e.ID] {
+			o.told[e.ID] = true
+			o.log.Error("event cannot be told", "id", e.ID, "err", err)
+		}
+	}
+	return events, hopeless, skipped, nil
 }
 
 // Acked takes off what the fleet has stored, and what it refuses for good.
@@ -87,15 +132,29 @@ func (o *Outbox) Acked(ctx context.Context, ack *wire.Ack) error {
 func eventID(entry string) string { return strings.ReplaceAll(entry, "/", ":") }
 func entryID(event string) string { return strings.ReplaceAll(event, ":", "/") }
 
-// Event draws the wire event of one outbox entry from its record. The state is
-// the entry's, not the record's: a record that has gone on tells of each state.
+// Event draws the wire event of one outbox entry from its record. State and time
+// are the entry's, not the record's: a record that has gone on tells of each state.
 func Event(e journal.OutboxEntry, r journal.Record) *wire.Event {
-	event := &wire.Event{ID: eventID(e.ID), Schema: wire.EventSchema, Kind: wire.EventTransaction, RecordID: r.ID, LocalTime: r.Time}
+	at := r.Entered(journal.State(e.Kind))
+	if at.IsZero() {
+		at = r.Time
+	}
+	event := &wire.Event{ID: eventID(e.ID), Schema: wire.EventSchema, Kind: wire.EventTransaction, RecordID: r.ID, LocalTime: at}
 	event.Transaction = &wire.TransactionEvent{
 		Type: string(r.Type), State: e.Kind, Amount: int64(r.Amount), Currency: r.Currency.Numeric,
 		MaskedPAN: r.MaskedPAN, EntryMode: string(r.Entry), STAN: r.STAN.String(), Batch: r.Batch.String(),
 		RRN: string(r.RRN), ResponseCode: string(r.Code), AuthCode: string(r.AuthCode),
 		TerminalID: string(r.TerminalID), MerchantID: string(r.MerchantID),
+	}
+	for _, wrong := range wire.FieldErrors(event.Validate()) {
+		switch wrong.Path {
+		case "transaction.rrn":
+			event.Transaction.RRN = ""
+		case "transaction.response_code":
+			event.Transaction.ResponseCode = ""
+		case "transaction.auth_code":
+			event.Transaction.AuthCode = ""
+		}
 	}
 	return event
 }
