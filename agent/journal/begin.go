@@ -99,7 +99,7 @@ func (j *Journal) putNew(tx *bbolt.Tx, rec *Record, req payment.Request, sealed 
 
 // putRecord writes the record, and refuses one whose text holds the card number.
 func putRecord(tx *bbolt.Tx, rec Record, pan payment.PAN, track payment.Track2) error {
-	content, err := json.Marshal(rec)
+	content, err := json.Marshal(rec.stored())
 	if err != nil {
 		return err
 	}
@@ -121,10 +121,17 @@ func (j *Journal) takeSTAN(tx *bbolt.Tx, batch payment.Batch) (payment.STAN, err
 		return 0, j.corrupt("meta stan", orMissing(err))
 	}
 	held := map[payment.STAN]bool{}
+	records := tx.Bucket(bucketRecords)
 	err := tx.Bucket(bucketOpen).ForEach(func(key, _ []byte) error {
-		rec, err := j.load(tx, key)
-		held[rec.STAN] = true
-		return err
+		var open struct { // nothing else is wanted of it
+			STAN payment.STAN `json:"stan"`
+		}
+		if ok, err := loadJSON(records, key, &open); err != nil || !ok {
+			seq, _ := keySeq(key)
+			return j.corrupt(fmt.Sprintf("record %d", seq), orMissing(err))
+		}
+		held[open.STAN] = true
+		return nil
 	})
 	if err != nil {
 		return 0, err

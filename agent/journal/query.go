@@ -2,7 +2,6 @@ package journal
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -157,13 +156,9 @@ func (j *Journal) load(tx *bbolt.Tx, key []byte) (Record, error) {
 }
 
 func decodeRecord(key, raw []byte) (Record, error) {
-	content, err := decodeValue(key, raw)
-	if err != nil {
+	var in stored
+	if err := decodeJSON(key, raw, &in); err != nil {
 		return Record{}, err
 	}
-	var rec Record
-	if err := json.Unmarshal(content, &rec); err != nil {
-		return Record{}, err
-	}
-	return rec, nil
+	return in.record()
 }

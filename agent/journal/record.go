@@ -112,36 +112,48 @@ func (r Record) Reference() payment.Original {
 // plain is Record without its methods, so that encoding/json uses the tags.
 type plain Record
 
-// MarshalJSON writes the currency as its three-digit code.
-func (r Record) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct {
-		plain
-		Currency string `json:"currency"`
-	}{plain(r), r.Currency.Numeric})
+// stored is a Record as it is written: the currency is its three-digit code. The
+// journal codes it without the detour over the methods below, after which
+// encoding/json would look at every byte a second time.
+type stored struct {
+	plain
+	Currency string `json:"currency"`
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote. An unknown currency, state or an
-// empty id is an error that names the field.
-func (r *Record) UnmarshalJSON(b []byte) error {
-	var in struct {
-		plain
-		Currency string `json:"currency"`
+func (r Record) stored() stored { return stored{plain(r), r.Currency.Numeric} }
+
+// record gives the Record back. An unknown currency, state or an empty id is an
+// error that names the field.
+func (s stored) record() (Record, error) {
+	cur, ok := payment.CurrencyByNumeric(s.Currency)
+	switch {
+	case !ok:
+		return Record{}, &FieldError{"currency", fmt.Sprintf("unknown code %q", s.Currency)}
+	case !s.State.Known():
+		return Record{}, &FieldError{"state", fmt.Sprintf("unknown name %q", string(s.State))}
+	case s.ID == "" || s.Seq == 0:
+		return Record{}, &FieldError{"id", "empty"}
+	case s.STAN == 0 || s.STAN > payment.MaxSTAN:
+		return Record{}, &FieldError{"stan", fmt.Sprintf("%d is out of range", uint32(s.STAN))}
 	}
+	r := Record(s.plain)
+	r.Currency = cur
+	return r, nil
+}
+
+// MarshalJSON writes the currency as its three-digit code.
+func (r Record) MarshalJSON() ([]byte, error) { return json.Marshal(r.stored()) }
+
+// UnmarshalJSON reads what MarshalJSON wrote. Errors: those of encoding/json, and
+// *FieldError for an unknown currency or state, an empty id, a STAN out of range.
+func (r *Record) UnmarshalJSON(b []byte) error {
+	var in stored
 	if err := json.Unmarshal(b, &in); err != nil {
 		return err
 	}
-	cur, ok := payment.CurrencyByNumeric(in.Currency)
-	switch {
-	case !ok:
-		return &FieldError{"currency", fmt.Sprintf("unknown code %q", in.Currency)}
-	case !in.State.Known():
-		return &FieldError{"state", fmt.Sprintf("unknown name %q", string(in.State))}
-	case in.ID == "" || in.Seq == 0:
-		return &FieldError{"id", "empty"}
-	case in.STAN == 0 || in.STAN > payment.MaxSTAN:
-		return &FieldError{"stan", fmt.Sprintf("%d is out of range", uint32(in.STAN))}
+	rec, err := in.record()
+	if err == nil {
+		*r = rec
 	}
-	*r = Record(in.plain)
-	r.Currency = cur
-	return nil
+	return err
 }
