@@ -78,6 +78,17 @@ func (r CVMResults) OnlinePIN() bool {
 	return r.CVM().Method() == CVMOnlinePIN && r.Result() != ResultFailed
 }
 
+// OfflinePIN reports whether the card has verified a PIN.
+func (r CVMResults) OfflinePIN() bool {
+	switch r.CVM().Method() {
+	case CVMPlainPIN, CVMEncipheredPIN:
+		return r.Result() == ResultSuccessful
+	case CVMPlainPINSignature, CVMEncipheredPINSigned: // the signature is still to be judged
+		return r.Result() != ResultFailed
+	}
+	return false
+}
+
 func (r CVMResults) String() string {
 	result := [...]string{"unknown", "failed", "successful"}
 	word := "?"

@@ -30,9 +30,11 @@ const (
 	ReasonCardDeclined     Reason = "card_declined"     // AAC although TC or ARQC was asked for
 	ReasonTerminalDeclined Reason = "terminal_declined" // AAC was asked for by action codes
 	ReasonHostDeclined     Reason = "host_declined"     // the host's answer asked for an AAC
+	ReasonReferral         Reason = "referral"          // the host asks the merchant to call: declined here
 	ReasonUnableOnline     Reason = "unable_online"
 	ReasonNoApplication    Reason = "no_application"
 	ReasonCardBlocked      Reason = "card_blocked"
+	ReasonAppBlocked       Reason = "application_blocked" // what card and terminal have in common is blocked
 	ReasonServiceRefused   Reason = "service_not_allowed"
 	ReasonCardMute         Reason = "card_mute"   // transmission failed or the card was removed
 	ReasonCardData         Reason = "card_data"   // data missing, redundant or malformed
@@ -91,6 +93,9 @@ const (
 // Approved reports an approval: 00, 10 (partial) and 11 (VIP) of ISO 8583:1987 field 39.
 func (a ARC) Approved() bool { return a == "00" || a == "10" || a == "11" }
 
+// Referral reports that the host wants to be called: 01 and 02 of ISO 8583:1987 field 39. EMV 4.4 Book 4, 6.3.8.
+func (a ARC) Referral() bool { return a == "01" || a == "02" }
+
 // OnlineResult is what came back from the host. Scripts are the whole 71 and 72 templates, one after another as
 // received. With UnableToGoOnline set, nothing else counts: no answer came in time.
 type OnlineResult struct {
@@ -120,6 +125,15 @@ type Outcome struct {
 	TVR        TVR
 	TSI        TSI
 	ARC        ARC
+
+	// Language holds two-letter codes one after another in the cardholder's order (5F2D), CodeTable the ISO 8859 part of
+	// the card's texts (9F11, 0 for none). EMV 4.4 Book 4, 11.1.
+	Language  string
+	CodeTable uint8
+
+	// Fallback tells that the magnetic stripe may be read instead: the chip could not be used, no application was
+	// opened, and card and applications are not blocked. Whether it is read is the acquirer's rule.
+	Fallback bool
 
 	DE55          []byte // data objects for the host: online request, or advice and completion
 	ScriptResults []byte // five bytes for every script, Book 4, Annex A5

@@ -3,6 +3,8 @@ package contact
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 
 	"posagent/agent/emv"
 	"posagent/agent/emv/oda"
@@ -62,8 +64,9 @@ func (s *Session) authenticateData(ctx context.Context) error {
 		s.odaFailed("data objects are missing")
 		return nil
 	}
-	issuer, static, ok := s.issuerKey()
-	if !ok {
+	issuer, static, err := s.issuerKey()
+	if err != nil {
+		s.odaFailed("%v", err)
 		return nil
 	}
 	if s.method == odaSDA {
@@ -114,34 +117,46 @@ func (s *Session) certificate(body, remainder, exponent tlv.Tag) oda.Certificate
 	}
 }
 
+// recoveredIssuer is what issuerKey found, for the steps after the first that needs it.
+type recoveredIssuer struct {
+	done   bool
+	key    oda.Key
+	static []byte
+	err    error
+}
+
 // issuerKey recovers the issuer's public key and completes the static data: with a Static Data Authentication Tag List,
 // which may name only the AIP, the AIP is appended. EMV 4.4 Book 2, 5.1.1, 5.2 and 5.3; Book 3, 10.3.
-func (s *Session) issuerKey() (oda.Key, []byte, bool) {
-	if s.broken {
-		s.odaFailed("a record to be authenticated is not a template 70")
-		return oda.Key{}, nil, false
+func (s *Session) issuerKey() (oda.Key, []byte, error) {
+	if !s.issuer.done {
+		key, static, err := s.recoverIssuer()
+		s.issuer = recoveredIssuer{true, key, static, err}
 	}
-	static := s.static
+	return s.issuer.key, s.issuer.static, s.issuer.err
+}
+
+func (s *Session) recoverIssuer() (key oda.Key, static []byte, err error) {
+	if s.broken {
+		return key, nil, errors.New("a record to be authenticated is not a template 70")
+	}
+	static = s.static
 	if list, ok := s.store.Value(0x9F4A); ok {
 		if !bytes.Equal(list, []byte{0x82}) {
-			s.odaFailed("tag list names more than the AIP")
-			return oda.Key{}, nil, false
+			return key, nil, errors.New("tag list names more than the AIP")
 		}
 		static = append(static[:len(static):len(static)], s.aip[:]...)
 	}
-	index, _ := s.store.Value(0x8F)
+	index, ok := s.store.Fixed(0x8F, 1)
+	if !ok {
+		return key, nil, errors.New("no CA public key index")
+	}
 	ca, ok := s.kernel.CAPKs.Lookup(s.name.RID(), index[0])
 	if !ok {
-		s.odaFailed("no CA public key %v %02X", s.name.RID(), index[0])
-		return oda.Key{}, nil, false
+		return key, nil, fmt.Errorf("no CA public key %v %02X", s.name.RID(), index[0])
 	}
 	authority := oda.Authority{Key: ca, Now: s.now, Revoked: s.kernel.Revoked}
-	key, err := oda.IssuerKey(authority, s.certificate(0x90, 0x92, 0x9F32), s.pan)
-	if err != nil {
-		s.odaFailed("%v", err)
-		return oda.Key{}, nil, false
-	}
-	return key, static, true
+	key, err = oda.IssuerKey(authority, s.certificate(0x90, 0x92, 0x9F32), s.pan)
+	return key, static, err
 }
 
 // dynamic is INTERNAL AUTHENTICATE. The list must ask for the unpredictable number. EMV 4.4 Book 2, 6.5; Book 3, 6.5.9.

@@ -57,27 +57,20 @@ func (s *Session) verifyCardholder(ctx context.Context) error {
 		return terminate(emv.ReasonCardData, "8E: %w", err)
 	}
 	s.tsi.Set(emv.CVPerformed)
-	tried := false
+	s.cvm = emv.CVMResults{byte(emv.CVMNotPerformed), 0, byte(emv.ResultFailed)} // until one is performed
 	for _, r := range list.rules {
 		if !s.conditionMet(list, r) {
 			continue
 		}
 		ok, err := s.performCVM(ctx, r)
-		if err != nil {
+		if err != nil || ok {
 			return err
 		}
-		if ok {
-			return nil
-		}
-		tried = true
 		if !r.method.ApplySucceeding() {
 			break
 		}
 	}
 	s.tvr.Set(emv.CVMFailed)
-	if !tried { // Book 4, 6.3.4.5: no rule's condition was met
-		s.cvm = emv.CVMResults{byte(emv.CVMNotPerformed), 0, byte(emv.ResultFailed)}
-	}
 	return nil
 }
 
@@ -118,15 +111,24 @@ func (s *Session) inApplicationCurrency() bool {
 	return ok && len(own) == 2 && app[0] == own[0] && app[1] == own[1]
 }
 
-// supports reports whether the terminal can perform a method. Offline PIN needs a PIN pad that talks to the card, which
-// this kernel does not drive: it counts as not supported, whatever 9F33 says. EMV 4.4 Book 3, 10.5.
+// supports reports whether the terminal can perform a method; of a combination, both halves. Offline PIN needs a dialogue
+// that is an emv.OfflinePINPad. EMV 4.4 Book 3, 10.5 and 10.5.4.
 func (s *Session) supports(m emv.CVM) bool {
 	caps := s.kernel.Terminal.Capabilities
+	_, pad := s.dialogue.(emv.OfflinePINPad)
 	switch m.Method() {
 	case emv.CVMFail:
 		return true // every terminal can fail
 	case emv.CVMOnlinePIN:
 		return caps.Has(emv.CapOnlinePIN)
+	case emv.CVMPlainPIN:
+		return pad && caps.Has(emv.CapPlainPIN)
+	case emv.CVMEncipheredPIN:
+		return pad && caps.Has(emv.CapEncipheredPIN)
+	case emv.CVMPlainPINSignature:
+		return s.supports(emv.CVMPlainPIN) && caps.Has(emv.CapSignature)
+	case emv.CVMEncipheredPINSigned:
+		return s.supports(emv.CVMEncipheredPIN) && caps.Has(emv.CapSignature)
 	case emv.CVMSignature:
 		return caps.Has(emv.CapSignature)
 	case emv.CVMNone:
@@ -135,46 +137,59 @@ func (s *Session) supports(m emv.CVM) bool {
 	return false
 }
 
-// isPIN reports a method that needs a PIN pad.
-func isPIN(m emv.CVM) bool {
-	switch m.Method() {
-	case emv.CVMPlainPIN, emv.CVMOnlinePIN, emv.CVMPlainPINSignature, emv.CVMEncipheredPIN, emv.CVMEncipheredPINSigned:
-		return true
+// performCVM tries one rule whose condition is met. CVM results tell of the last method that was performed: one that is
+// not recognised or not supported leaves them as they are. ok is false when the rule was unsuccessful. EMV 4.4 Book 3,
+// 10.5; Book 4, 6.3.4.5 and Annex A4.
+func (s *Session) performCVM(ctx context.Context, r cvRule) (ok bool, err error) {
+	if !s.supports(r.method) {
+		s.unsupported(r.method)
+		return false, nil
 	}
-	return false
+	result := emv.ResultFailed
+	switch r.method.Method() {
+	case emv.CVMNone:
+		ok, result = true, emv.ResultSuccessful
+	case emv.CVMSignature:
+		ok, result = true, emv.ResultUnknown
+	case emv.CVMOnlinePIN:
+		if ok, err = s.onlinePIN(ctx); ok {
+			result = emv.ResultUnknown
+		}
+	case emv.CVMPlainPIN, emv.CVMEncipheredPIN:
+		if ok, err = s.offlinePIN(ctx, r.method); ok {
+			result = emv.ResultSuccessful
+		}
+	case emv.CVMPlainPINSignature, emv.CVMEncipheredPINSigned: // 10.5.4
+		if ok, err = s.offlinePIN(ctx, r.method); ok {
+			result = emv.ResultUnknown // of the signature
+		}
+	}
+	s.cvm = emv.CVMResults{byte(r.method), r.condition, byte(result)}
+	return ok, err
 }
 
-// performCVM tries one rule whose condition is met and records it in the CVM results. ok is false when it was
-// unsuccessful.
-func (s *Session) performCVM(ctx context.Context, r cvRule) (ok bool, err error) {
-	result := emv.ResultFailed
-	defer func() { s.cvm = emv.CVMResults{byte(r.method), r.condition, byte(result)} }()
-	switch m := r.method.Method(); {
-	case m == emv.CVMFail:
-		return false, nil
-	case !s.supports(m):
-		switch {
-		case isPIN(m): // Book 3, 10.5.1 and 10.5.2
+// unsupported sets the TVR bit of a method that cannot be performed. A terminal that can do one kind of offline PIN has a
+// PIN pad that works: the other kind sets nothing. EMV 4.4 Book 3, 10.5, 10.5.1 and 10.5.2.
+func (s *Session) unsupported(m emv.CVM) {
+	switch m.Method() {
+	case emv.CVMSignature, emv.CVMNone:
+	case emv.CVMOnlinePIN:
+		s.tvr.Set(emv.PINPadNotWorking)
+	case emv.CVMPlainPIN, emv.CVMPlainPINSignature, emv.CVMEncipheredPIN, emv.CVMEncipheredPINSigned:
+		if !s.supports(emv.CVMPlainPIN) && !s.supports(emv.CVMEncipheredPIN) {
 			s.tvr.Set(emv.PINPadNotWorking)
-		case m != emv.CVMSignature && m != emv.CVMNone:
-			s.tvr.Set(emv.UnrecognisedCVM)
 		}
-		return false, nil
-	case m == emv.CVMNone:
-		result = emv.ResultSuccessful
-		return true, nil
-	case m == emv.CVMSignature:
-		result = emv.ResultUnknown
-		return true, nil
+	default:
+		s.tvr.Set(emv.UnrecognisedCVM)
 	}
-	if ok, err = s.onlinePIN(ctx); ok {
-		result = emv.ResultUnknown
-	}
-	return ok, err
 }
 
 // onlinePIN lets the PIN pad take a PIN for the host. EMV 4.4 Book 3, 10.5.2.
 func (s *Session) onlinePIN(ctx context.Context) (bool, error) {
+	if s.bypassed {
+		s.tvr.Set(emv.PINNotEntered)
+		return false, nil
+	}
 	out, err := s.dialogue.OnlinePIN(ctx, s.pan)
 	if err != nil {
 		return false, dialogueStop(err)
@@ -187,10 +202,19 @@ func (s *Session) onlinePIN(ctx context.Context) (bool, error) {
 		s.tvr.Set(emv.OnlinePINEntered)
 		s.pinBlock = out.Block
 		return true, nil
-	case emv.PINBypassed:
-		s.tvr.Set(emv.PINNotEntered)
 	default:
-		s.tvr.Set(emv.PINPadNotWorking)
+		s.noPIN(out.Status)
 	}
 	return false, nil
+}
+
+// noPIN is a PIN entry without a PIN. Once bypassed, PIN entry counts as bypassed for every later method. EMV 4.4 Book 3,
+// 10.5.1; Book 4, 6.3.4.3.
+func (s *Session) noPIN(status emv.PINStatus) {
+	if status == emv.PINBypassed {
+		s.bypassed = true
+		s.tvr.Set(emv.PINNotEntered)
+		return
+	}
+	s.tvr.Set(emv.PINPadNotWorking)
 }

@@ -18,9 +18,18 @@ type link struct {
 	buf   [5 + emv.MaxCommandData + 1]byte
 }
 
-// send transmits one command. dol is the list its data was filled from, for masking in the trace. An error is a *stop: a
-// mute card is worth another try, a card over its bounds is not.
+// send transmits one command. dol is the list its data was filled from, for masking in the trace. An error is a *stop.
 func (l *link) send(ctx context.Context, cmd emv.Command, dol []byte) ([]byte, emv.SW, error) {
+	capdu, err := cmd.AppendTo(l.buf[:0])
+	if err != nil {
+		return nil, 0, &stop{emv.Terminated, emv.ReasonCardData, err}
+	}
+	return l.exchange(ctx, capdu, dol)
+}
+
+// exchange transmits the bytes of a command without a copy of its own. A mute card is worth another try, a card over its
+// bounds is not.
+func (l *link) exchange(ctx context.Context, capdu, dol []byte) ([]byte, emv.SW, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, 0, contextStop(err)
 	}
@@ -29,10 +38,6 @@ func (l *link) send(ctx context.Context, cmd emv.Command, dol []byte) ([]byte, e
 	}
 	if l.left <= 0 {
 		return nil, 0, terminate(emv.ReasonCardTooMuch, "the card's time is used up")
-	}
-	capdu, err := cmd.AppendTo(l.buf[:0])
-	if err != nil {
-		return nil, 0, &stop{emv.Terminated, emv.ReasonCardData, err}
 	}
 	begin := time.Now()
 	bounded, cancel := context.WithTimeout(ctx, l.left)

@@ -24,6 +24,7 @@ func (s *Session) initiate(ctx context.Context) (ok bool, err error) {
 	}
 	switch sw {
 	case emv.SWOK:
+		s.opened = true
 	case emv.SWConditions:
 		s.forgetApplication()
 		return false, nil

@@ -106,7 +106,12 @@ type Session struct {
 	tsi emv.TSI
 	cvm emv.CVMResults
 
+	bypassed bool // the cardholder has skipped a PIN entry
+	opened   bool // an application has answered GET PROCESSING OPTIONS
+	blocked  bool // SELECT has said that the card or an application in common is blocked
+
 	method     odaMethod
+	issuer     recoveredIssuer
 	iccKey     oda.Key
 	pdolData   []byte
 	cdol1Data  []byte
@@ -240,7 +245,10 @@ func (s *Session) outcome(err error) emv.Outcome {
 		Kind: end.kind, Reason: end.reason, Cause: end.cause,
 		AID: s.name, PAN: s.pan, PANSequence: s.sequence, Track2: s.track2, PINBlock: s.pinBlock,
 		Cryptogram: s.cryptogram, CVM: s.cvm, TVR: s.tvr, TSI: s.tsi, ARC: s.arc,
-		ScriptResults: s.scripts, Label: s.label(),
+		ScriptResults: s.scripts, Label: s.label(), Language: s.language(), Fallback: s.fallback(end),
+	}
+	if v, ok := s.store.Fixed(0x9F11, 1); ok && v[0] <= maxCodeTable {
+		o.CodeTable = v[0]
 	}
 	if v, ok := s.store.Fixed(0x5F24, 3); ok {
 		o.Expiry = fmt.Sprintf("%02X%02X", v[0], v[1])
@@ -252,6 +260,36 @@ func (s *Session) outcome(err error) emv.Outcome {
 		s.store.Wipe()
 	}
 	return o
+}
+
+// maxCodeTable is the last part of ISO/IEC 8859 that EMV uses. Book 4, 11.1.
+const maxCodeTable = 10
+
+// language is the cardholder's languages: one to four codes of two small letters. EMV 4.4 Book 4, 11.1.
+func (s *Session) language() string {
+	v, _ := s.store.Value(0x5F2D)
+	if len(v) == 0 || len(v)%2 != 0 || len(v) > 8 {
+		return ""
+	}
+	for _, c := range v {
+		if c < 'a' || c > 'z' {
+			return ""
+		}
+	}
+	return string(v)
+}
+
+// fallback judges whether the magnetic stripe may stand in for the chip: only when the chip could not be used before any
+// application was opened, and nobody refused or cancelled. EMV leaves the rest to the schemes.
+func (s *Session) fallback(end *stop) bool {
+	if s.opened || s.blocked || !s.kernel.Terminal.Capabilities.Has(emv.CapMagstripe) {
+		return false
+	}
+	switch end.reason {
+	case emv.ReasonCardMute, emv.ReasonCardData, emv.ReasonCardStatus, emv.ReasonNoApplication:
+		return true
+	}
+	return false
 }
 
 // label is the application's name for screen and receipt: EMV 4.4 Book 4, 11.3. The preferred name needs a code table

@@ -96,6 +96,8 @@ func (s *Session) finalCryptogram(ctx context.Context, arc emv.ARC, scripts []sc
 	asked, reason := emv.AAC, emv.ReasonHostDeclined
 	if arc.Approved() {
 		asked, reason = emv.TC, emv.ReasonCardDeclined
+	} else if arc.Referral() { // nobody calls while a card waits: Book 4, 6.3.8 lets the terminal decline
+		reason = emv.ReasonReferral
 	}
 	if err := s.secondAC(ctx, asked); err != nil {
 		return err

@@ -24,7 +24,7 @@ func (s *Session) readPSE(ctx context.Context) ([]candidate, error) {
 		return nil, err
 	}
 	if sw == emv.SWNotSupported { // step 1
-		return nil, blockedCard()
+		return nil, s.blockedCard()
 	}
 	if sw != emv.SWOK {
 		s.note("no directory: %v", sw)

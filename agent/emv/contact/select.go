@@ -52,6 +52,9 @@ func (s *Session) openApplication(ctx context.Context) error {
 		s.note("application %v is struck from the candidate list", list[i].AID)
 		list, again = slices.Delete(list, i, i+1), true
 	}
+	if s.blocked {
+		return &stop{emv.NotAccepted, emv.ReasonAppBlocked, fmt.Errorf("the application in common is blocked")}
+	}
 	return &stop{emv.NotAccepted, emv.ReasonNoApplication, fmt.Errorf("no application in common")}
 }
 
@@ -99,11 +102,12 @@ func (s *Session) tryAIDs(ctx context.Context) ([]candidate, error) {
 				return nil, err
 			}
 			if sw == emv.SWNotSupported && !next {
-				return nil, blockedCard() // step 2: the card is blocked or does not know SELECT
+				return nil, s.blockedCard() // step 2: the card is blocked or does not know SELECT
 			}
 			if sw != emv.SWOK && !sw.Warning() {
 				break
 			}
+			s.blocked = s.blocked || sw == emv.SWInvalidated // Book 1, 12.3.3: a blocked application is no candidate
 			f, err := parseFCI(data)
 			if err != nil || !bytes.HasPrefix(f.name, app.AID) {
 				if next || sw != emv.SWOK {
@@ -128,7 +132,8 @@ func (s *Session) tryAIDs(ctx context.Context) ([]candidate, error) {
 	return list, nil
 }
 
-func blockedCard() error {
+func (s *Session) blockedCard() error {
+	s.blocked = true
 	return &stop{emv.NotAccepted, emv.ReasonCardBlocked, fmt.Errorf("SELECT: 6A81, the card is blocked")}
 }
 
@@ -198,6 +203,7 @@ func (s *Session) finalSelect(ctx context.Context, c candidate) (bool, error) {
 		return false, err
 	}
 	if sw != emv.SWOK {
+		s.blocked = s.blocked || sw == emv.SWInvalidated
 		s.note("final SELECT of %v: %v", c.AID, sw)
 		return false, nil
 	}

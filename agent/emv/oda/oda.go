@@ -146,7 +146,11 @@ func IssuerKey(ca Authority, c Certificate, pan payment.PAN) (Key, error) {
 // ICCKey recovers the card's public key. static is the static data to be authenticated, Book 3, 10.3, with the value of
 // the AIP at its end when the Static Data Authentication Tag List asks for it. EMV 4.4 Book 2, 6.4.
 func ICCKey(issuer Key, c Certificate, pan payment.PAN, static []byte, now time.Time) (Key, error) {
-	const what = "ICC certificate"
+	return certified("ICC certificate", issuer, c, pan, static, now)
+}
+
+// certified opens a certificate that the issuer made for a key of the card.
+func certified(what string, issuer Key, c Certificate, pan payment.PAN, static []byte, now time.Time) (Key, error) {
 	b, err := issuer.recover(what, c.Body, formatICC, 17, c.Remainder, c.Exponent, static)
 	if err != nil {
 		return Key{}, err
