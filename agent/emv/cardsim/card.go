@@ -20,7 +20,9 @@ type Card struct {
 	faults   map[Fault]uint32
 	commands uint32 // since the last reset
 	scripts  uint32
-	selected int // index of the application, none or pse
+	blocked  bool
+	reads    byte // counts the answers that FaultChangingRecords spoils
+	selected int  // index of the application, none or pse
 	run      run
 }
 
@@ -40,6 +42,9 @@ type run struct {
 	authTried    bool
 	authOK       bool
 	scriptsBegan bool
+	challenge    [8]byte
+	challenged   bool // the challenge holds: it was the last command
+	challenges   uint8
 }
 
 // New personalises a card: a few milliseconds, for the certificates.
@@ -51,7 +56,7 @@ func New(p Personality) (*Card, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Card{personality: p, faults: map[Fault]uint32{}, selected: none}
+	c := &Card{personality: p, faults: map[Fault]uint32{}, selected: none, blocked: p.Blocked == "card"}
 	for f, n := range p.Faults {
 		c.faults[f] = n
 	}
@@ -146,11 +151,13 @@ func (c *Card) command(cmd emv.Command) ([]byte, emv.SW) {
 		return c.externalAuthenticate(a, cmd)
 	case 0x8000 | uint16(emv.InsGenerateAC):
 		return c.generateAC(a, cmd)
+	case uint16(emv.InsVerify):
+		return c.verify(a, cmd)
+	case uint16(emv.InsGetChallenge):
+		return c.getChallenge(a)
 	}
 	if cmd.CLA&0xF0 == 0x80 && isScript(cmd.INS) && c.run.cryptograms > 0 {
-		c.scripts++
-		c.run.scriptsBegan = true
-		return nil, emv.SWOK
+		return c.script(a, cmd)
 	}
 	if cmd.CLA&0x70 != 0 {
 		return nil, emv.SWWrongCLA
@@ -175,6 +182,9 @@ func (c *Card) selectName(cmd emv.Command) ([]byte, emv.SW) {
 		return nil, emv.SWWrongP1P2
 	}
 	c.run = run{}
+	if c.blocked {
+		return nil, emv.SWNotSupported // EMV 4.4 Book 1, 11.3.5: card blocked
+	}
 	if c.personality.PSE && string(cmd.Data) == pseName {
 		c.selected = pse
 		body := tlv.Append(nil, 0x84, cmd.Data)
@@ -190,6 +200,9 @@ func (c *Card) selectName(cmd emv.Command) ([]byte, emv.SW) {
 	for i, a := range c.apps[from:] {
 		if bytes.HasPrefix(a.AID, cmd.Data) {
 			c.selected = from + i
+			if a.blocked {
+				return a.fci, emv.SWInvalidated
+			}
 			return a.fci, emv.SWOK
 		}
 	}
@@ -203,7 +216,7 @@ func (c *Card) readRecord(cmd emv.Command) ([]byte, emv.SW) {
 		return nil, emv.SWWrongP1P2
 	}
 	if c.selected == pse && sfi == 1 {
-		if record != 1 {
+		if record != 1 && c.faults[FaultEndlessPSE] == 0 {
 			return nil, emv.SWNoRecord
 		}
 		return c.directory, emv.SWOK
@@ -214,6 +227,14 @@ func (c *Card) readRecord(cmd emv.Command) ([]byte, emv.SW) {
 	body, ok := c.apps[c.selected].records[recordKey(sfi, record)]
 	if !ok {
 		return nil, emv.SWNoRecord
+	}
+	if c.faults[FaultChangingRecords] > 0 { // every answer differs from the one before
+		c.reads++
+		body = bytes.Clone(body)
+		body[len(body)-1] ^= c.reads
+	}
+	if c.faults[FaultNestedTemplates] > 0 {
+		return bytes.Repeat([]byte{0x70, 0x80 - 2}, 64), emv.SWOK
 	}
 	if c.faults[FaultLyingLength] > 0 {
 		return append([]byte{0x70, 0x83, 0x00, 0xFF, 0xFF}, body[2:]...), emv.SWOK
@@ -226,6 +247,10 @@ func (a *app) data(tag tlv.Tag) ([]byte, emv.SW) {
 	switch tag {
 	case 0x9F36:
 		return tlv.Append(nil, tag, []byte{byte(a.atc >> 8), byte(a.atc)}), emv.SWOK
+	case 0x9F17:
+		if a.PIN != "" && !a.PINHidden {
+			return tlv.Append(nil, tag, []byte{a.tries}), emv.SWOK
+		}
 	case 0x9F13:
 		return tlv.Append(nil, tag, []byte{byte(a.last >> 8), byte(a.last)}), emv.SWOK
 	}

@@ -23,6 +23,10 @@ type app struct {
 	cdol2   []byte
 	atc     uint16
 	last    uint16
+
+	pinPairKey rsaKey // of PIN encipherment; empty when there is none
+	tries      uint8
+	blocked    bool
 }
 
 // Where the records lie. SFI 1 is not authenticated; record 1 of SFI 2 is.
@@ -30,6 +34,7 @@ const (
 	sfiTrack = 1
 	sfiMain  = 2
 	sfiExtra = 3
+	sfiPIN   = 4
 )
 
 // recordKey is the map key of a record.
@@ -52,6 +57,14 @@ func personalise(a Application, ring map[string]rsaKey, changedPAN bool) (*app, 
 	if a.IssuerAuth == "gac2" && len(a.CDOL2) == 0 {
 		p.cdol2 = append(append([]byte(nil), p.cdol2...), 0x91, 0x0A)
 	}
+	p.blocked = a.Blocked
+	if a.PIN != "" {
+		p.tries = usualTries
+		if a.PINTries != nil {
+			p.tries = *a.PINTries
+		}
+		p.pinPairKey = p.pinPair(ring)
+	}
 	p.aip = a.profile()
 	p.fci = a.controlInformation()
 	main := a.mainRecord()
@@ -71,6 +84,9 @@ func personalise(a Application, ring map[string]rsaKey, changedPAN bool) (*app, 
 			return nil, err
 		}
 		p.afl = []byte{sfiTrack << 3, 1, 1, 0, sfiMain << 3, 1, 5, 1}
+	}
+	if a.PINKey == "own" {
+		p.certifyPIN(ring["issuer-"+a.Keys])
 	}
 	if changedPAN {
 		p.put(sfiExtra, 1, tlv.Append(nil, 0x5A, bcdLeft("4761739001010010", 8)))

@@ -20,6 +20,7 @@ func TestKeys(t *testing.T) {
 	}{
 		"ca-a": {1984, 3}, "ca-b": {1984, 65537},
 		"issuer-a": {1408, 3}, "issuer-b": {1792, 3}, // 1792 does not fit a certificate under 1984 bits
+		"pin-a": {1024, 65537},
 		"icc-a": {1152, 3}, "icc-b": {1024, 65537}, // 1152 does not fit a certificate under 1408 bits
 	}
 	if *keygen {

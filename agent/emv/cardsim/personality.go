@@ -26,7 +26,8 @@ type Personality struct {
 	About        string           `json:"about"`    // what the card will do, in one sentence
 	Protocol     string           `json:"protocol"` // "T=0" or "T=1"
 	ATR          emv.HexBytes     `json:"atr,omitempty"`
-	PSE          bool             `json:"pse"` // has the directory 1PAY.SYS.DDF01
+	PSE          bool             `json:"pse"`               // has the directory 1PAY.SYS.DDF01
+	Blocked      string           `json:"blocked,omitempty"` // "card": SELECT answers 6A81 for ever
 	Applications []Application    `json:"applications"`
 	Faults       map[Fault]uint32 `json:"faults,omitempty"`
 }
@@ -66,6 +67,12 @@ type Application struct {
 	UpperLimit *uint8         `json:"upper_limit,omitempty"`
 	LastOnline uint16         `json:"last_online"` // 9F13
 	ATC        uint16         `json:"atc"`
+
+	PIN       string `json:"pin,omitempty"`        // four to twelve digits that the card verifies itself
+	PINTries  *uint8 `json:"pin_tries,omitempty"`  // wrong ones it takes; 0 is a blocked PIN; absent is 3
+	PINHidden bool   `json:"pin_hidden,omitempty"` // GET DATA does not give the try counter
+	PINKey    string `json:"pin_key,omitempty"`    // for enciphered PINs: "icc", or "own" with a certificate of its own
+	Blocked   bool   `json:"blocked,omitempty"`    // SELECT answers 6283
 }
 
 // A Fault is something a card does wrong, by name. Its number is a count where the fault needs one; 1 otherwise.
@@ -79,9 +86,16 @@ const (
 	FaultLyingLength       Fault = "lying-length"        // records say 64 KiB
 	FaultChangedPAN        Fault = "changed-pan"         // a second record holds another card number
 	FaultUpgrade           Fault = "upgrade"             // answers TC whatever was asked for
+	FaultEndlessPSE        Fault = "endless-pse"         // the directory has every record that is asked for
+	FaultNestedTemplates   Fault = "nested-templates"    // records are templates in templates in templates
+	FaultChangingRecords   Fault = "changing-records"    // no record is read twice alike
+	FaultRefuseScript      Fault = "refuse-script"       // issuer script commands are answered 6982
 )
 
-var allFaults = []Fault{FaultWrongSDAD, FaultSilentAfter, FaultEndlessSelectNext, FaultLyingLength, FaultChangedPAN, FaultUpgrade}
+var allFaults = []Fault{
+	FaultWrongSDAD, FaultSilentAfter, FaultEndlessSelectNext, FaultLyingLength, FaultChangedPAN, FaultUpgrade, FaultEndlessPSE,
+	FaultNestedTemplates, FaultChangingRecords, FaultRefuseScript,
+}
 
 // Names lists the embedded personalities.
 func Names() []string {
@@ -133,6 +147,9 @@ func (p Personality) validate() error {
 	case len(p.Applications) == 0 || len(p.Applications) > 9:
 		return fmt.Errorf("%w: %s: %d applications", ErrPersonality, p.Name, len(p.Applications))
 	}
+	if p.Blocked != "" && p.Blocked != "card" {
+		return fmt.Errorf("%w: %s: blocked %q", ErrPersonality, p.Name, p.Blocked)
+	}
 	for f := range p.Faults {
 		if !known(string(f), allFaults) {
 			return fmt.Errorf("%w: %s: fault %q", ErrPersonality, p.Name, f)
@@ -174,6 +191,12 @@ func (a Application) wrong() (string, bool) {
 		return "format", true
 	case a.ODA == "cda" && a.Format != 2:
 		return "format", true
+	case a.PIN != "" && (len(a.PIN) < 4 || len(a.PIN) > 12 || strings.Trim(a.PIN, "0123456789") != ""):
+		return "pin", true
+	case a.PINTries != nil && *a.PINTries > 15:
+		return "pin_tries", true
+	case !known(a.PINKey, []string{"", "icc", "own"}) || a.PINKey != "" && (a.PIN == "" || a.ODA != "dda" && a.ODA != "cda"):
+		return "pin_key", true
 	}
 	for _, d := range []struct {
 		name string
