@@ -235,6 +235,7 @@ type Combined struct {
 	UN     [4]byte
 	CID    byte     // 9F27 as the response carries it
 	Hashed [][]byte // in order: PDOL data, CDOL1 data, CDOL2 data if any, the response's objects but 9F4B
+	After  []byte   // what must follow the transaction data hash: the relay resistance exchange, EMV Contactless Book C-2
 }
 
 // Verify checks Signed Dynamic Application Data that answers GENERATE AC and returns the ICC Dynamic Number and the
@@ -258,6 +259,9 @@ func (c Combined) Verify(icc Key, sdad []byte) (number []byte, cryptogram [8]byt
 	var sum [sha1.Size]byte
 	if !bytes.Equal(h.Sum(sum[:0]), rest[9:9+sha1.Size]) {
 		return nil, cryptogram, failed("%s: transaction data hash does not match", what)
+	}
+	if len(c.After) > 0 && !bytes.HasPrefix(rest[9+sha1.Size:], c.After) {
+		return nil, cryptogram, failed("%s: relay resistance data does not match", what)
 	}
 	return number, [8]byte(rest[1:9]), nil
 }
