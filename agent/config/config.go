@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"unicode"
+	"unicode/utf8"
 
 	"posagent/agent/durable"
 	"posagent/ota/wire"
@@ -58,12 +60,14 @@ type Store struct {
 func Open(dir string, open Verifier, check Check) (*Store, error) {
 	s := &Store{dir: dir, open: open, check: check}
 	current, err := s.read(currentFile)
-	if err != nil {
-		return s, err
+	if current != nil {
+		s.current.Store(current)
 	}
-	s.current.Store(current)
-	s.staged, err = s.read(stagedFile)
-	return s, err
+	staged, stagedErr := s.read(stagedFile)
+	if staged != nil && (current == nil || staged.Revision > current.Revision) {
+		s.staged = staged
+	}
+	return s, errors.Join(err, stagedErr)
 }
 
 func (s *Store) path(name string) string { return filepath.Join(s.dir, name) }
@@ -110,36 +114,66 @@ func (s *Store) Staged() bool {
 
 // Stage verifies and validates a desired configuration and keeps it for Apply.
 // The report is what the fleet is told: accepted, applied (it is in force
-// already) or rejected with path and reason.
+// already) or rejected with path and reason. A revision below the one in force,
+// or below the one staged, is a replay and rejected.
 func (s *Store) Stage(body []byte) wire.Reported {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	current := s.current.Load()
+	current, newest := s.current.Load(), s.current.Load()
+	if s.staged != nil {
+		newest = s.staged
+	}
 	var after uint64
-	if current != nil {
-		after = current.Revision
+	if newest != nil {
+		after = newest.Revision
 	}
 	next, err := s.verify(body, after)
-	switch {
-	case next == nil:
+	if next == nil {
 		return s.report(wire.Reported{State: wire.ReportedRejected}, err)
-	case err == nil && current != nil && next.Hash == current.Hash:
-		return s.report(wire.Reported{Revision: next.Revision, Hash: next.Hash, State: wire.ReportedApplied}, nil)
-	case err == nil && current != nil && next.Revision == current.Revision:
-		err = &wire.FieldError{Path: "revision", Kind: wire.ErrInvalid, Detail: "is in force with other content"}
+	}
+	r := wire.Reported{Revision: next.Revision, Hash: next.Hash, State: wire.ReportedRejected}
+	if err == nil && newest != nil && next.Revision == newest.Revision {
+		if next.Hash != newest.Hash {
+			return s.report(r, &wire.FieldError{Path: "revision", Kind: wire.ErrInvalid, Detail: "is known with other content"})
+		}
+		r.State = wire.ReportedApplied
+		if newest != current {
+			r.State = wire.ReportedAccepted
+		}
+		return s.report(r, nil)
+	}
+	if err == nil && current != nil {
+		err = sameBinding(current, next)
+	}
+	if err == nil {
+		err = durable.Write(s.path(stagedFile), body)
 	}
 	if err != nil {
-		return s.report(wire.Reported{Revision: next.Revision, Hash: next.Hash, State: wire.ReportedRejected}, err)
-	}
-	if err := durable.Write(s.path(stagedFile), body); err != nil {
-		return s.report(wire.Reported{Revision: next.Revision, Hash: next.Hash, State: wire.ReportedRejected}, err)
+		return s.report(r, err)
 	}
 	s.staged = next
-	return s.report(wire.Reported{Revision: next.Revision, Hash: next.Hash, State: wire.ReportedAccepted}, nil)
+	r.State = wire.ReportedAccepted
+	return s.report(r, nil)
+}
+
+// sameBinding refuses a configuration that makes the terminal another one for
+// the acquirer: reversals of the old one could no longer be sent.
+func sameBinding(current, next *Snapshot) error {
+	const detail = "another one needs a new activation, not a configuration"
+	switch {
+	case next.Merchant.ID != current.Merchant.ID:
+		return &wire.FieldError{Path: "merchant.id", Kind: wire.ErrInvalid, Detail: detail}
+	case next.TerminalID != current.TerminalID:
+		return &wire.FieldError{Path: "terminal_id", Kind: wire.ErrInvalid, Detail: detail}
+	}
+	return nil
 }
 
 // Apply puts the staged configuration in force, in one step. Before the step the
-// old one is in force, after it the new one, also across a power cut.
+// old one is in force, after it the new one, also across a power cut. An error
+// means that nothing has changed. A directory that could not be synced is told in
+// the report's reason: after a power cut the old one may be back, until the fleet
+// sends the new one again.
 func (s *Store) Apply() (wire.Reported, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -152,10 +186,8 @@ func (s *Store) Apply() (wire.Reported, error) {
 	next := s.staged
 	s.staged = nil
 	s.current.Store(next)
-	if err := durable.SyncDir(s.dir); err != nil {
-		return wire.Reported{}, fmt.Errorf("apply configuration: %w", err)
-	}
-	return s.report(wire.Reported{Revision: next.Revision, Hash: next.Hash, State: wire.ReportedApplied}, nil), nil
+	err := durable.SyncDir(s.dir)
+	return s.report(wire.Reported{Revision: next.Revision, Hash: next.Hash, State: wire.ReportedApplied}, err), nil
 }
 
 // report adds what is in force and why something was refused.
@@ -172,16 +204,16 @@ func (s *Store) report(r wire.Reported, err error) wire.Reported {
 	return r
 }
 
-// cut shortens a reason to n bytes at a character boundary and takes line
-// breaks out: a join of errors has one line for each.
+// cut shortens a reason to n bytes at a character boundary and puts a space for
+// what a report may not hold: a join of errors has one line for each.
 func cut(s string, n int) string {
 	out := make([]rune, 0, len(s))
 	size := 0
 	for _, r := range s {
-		if r == '\n' {
-			r = ';'
+		if unicode.IsControl(r) || r == utf8.RuneError {
+			r = ' '
 		}
-		if size += len(string(r)); size > n {
+		if size += utf8.RuneLen(r); size > n {
 			break
 		}
 		out = append(out, r)

@@ -182,3 +182,105 @@ func TestEditedFileIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestStagedIsNotRolledBack: an older document that comes after a newer one was
+// stored does not take its place, in force or not.
+func TestStagedIsNotRolledBack(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	s.Stage(signed(t, sample(t, 5), nil))
+	if _, err := s.Apply(); err != nil {
+		t.Fatal(err)
+	}
+	newest := signed(t, sample(t, 8), nil)
+	if r := s.Stage(newest); r.State != wire.ReportedAccepted {
+		t.Fatalf("Stage = %+v", r)
+	}
+	for _, again := range []*Store{s, open(t, dir)} {
+		if r := again.Stage(signed(t, sample(t, 6), nil)); r.State != wire.ReportedRejected || r.CurrentRevision != 5 {
+			t.Errorf("older than the staged one = %+v", r)
+		}
+		if r := again.Stage(newest); r.State != wire.ReportedAccepted || r.Revision != 8 || !again.Staged() {
+			t.Errorf("the staged one again = %+v", r)
+		}
+		if r := again.Stage(signed(t, sample(t, 5), nil)); r.State != wire.ReportedRejected {
+			t.Errorf("the one in force, while a newer one waits = %+v", r)
+		}
+	}
+	if r, err := s.Apply(); err != nil || r.Revision != 8 || r.State != wire.ReportedApplied || r.Reason != "" {
+		t.Errorf("Apply = %+v, %v", r, err)
+	}
+}
+
+// TestBindingIsNotConfiguration: one machine, one code. A reversal of the old
+// terminal id could never be sent under a new one.
+func TestBindingIsNotConfiguration(t *testing.T) {
+	s := open(t, t.TempDir())
+	first := sample(t, 1)
+	s.Stage(signed(t, first, nil))
+	if _, err := s.Apply(); err != nil {
+		t.Fatal(err)
+	}
+	terminal, merchant := sample(t, 2), sample(t, 2)
+	terminal.TerminalID = "87654321"
+	merchant.Merchant.ID = "999999999999999"
+	for path, c := range map[string]wire.Config{"terminal_id": terminal, "merchant.id": merchant} {
+		if r := s.Stage(signed(t, c, nil)); r.State != wire.ReportedRejected || r.Path != path || s.Staged() {
+			t.Errorf("another %s = %+v", path, r)
+		}
+	}
+	renamed := sample(t, 2)
+	renamed.Merchant.NameEN = "Another Name"
+	if r := s.Stage(signed(t, renamed, nil)); r.State != wire.ReportedAccepted {
+		t.Errorf("another name = %+v", r)
+	}
+}
+
+// TestDamageOfOneFileLeavesTheOther: what is whole is used.
+func TestDamageOfOneFileLeavesTheOther(t *testing.T) {
+	for _, name := range []string{currentFile, stagedFile} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			s := open(t, dir)
+			s.Stage(signed(t, sample(t, 1), nil))
+			if _, err := s.Apply(); err != nil {
+				t.Fatal(err)
+			}
+			s.Stage(signed(t, sample(t, 2), nil))
+			if err := os.WriteFile(filepath.Join(dir, name), []byte("torn"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			again, err := Open(dir, verifier, able)
+			if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), name) {
+				t.Errorf("Open = %v, want ErrDamaged that names %s", err, name)
+			}
+			if (again.Current() != nil) != (name == stagedFile) || again.Staged() != (name == currentFile) {
+				t.Errorf("in force %v, staged %v", again.Current() != nil, again.Staged())
+			}
+		})
+	}
+}
+
+func TestCut(t *testing.T) {
+	if got := cut("a\nb\tc\x00\u0085汉汉", 9); got != "a b c  " {
+		t.Errorf("cut = %q", got)
+	}
+}
+
+// FuzzStage: whatever comes in is reported in a valid message and changes nothing
+// unless it is accepted.
+func FuzzStage(f *testing.F) {
+	f.Add([]byte("rubbish"))
+	f.Add([]byte(`{"v":1,"type":"config","tenant":"shop","serial":"PA000001","revision":1,"payload":"e30="}`))
+	f.Add([]byte(`{"v":1,"v":1}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		s := open(t, t.TempDir())
+		r := s.Stage(body)
+		if err := r.Validate(); err != nil {
+			t.Fatalf("report %+v is no message: %v", r, err)
+		}
+		if s.Staged() != (r.State == wire.ReportedAccepted) || s.Current() != nil {
+			t.Fatalf("reported %s, staged %v", r.State, s.Staged())
+		}
+	})
+}

@@ -22,6 +22,10 @@
 //
 // # Decisions
 //
+// A configuration cannot make the terminal another one for the acquirer: merchant
+// and terminal id stay those of the configuration in force. A new binding begins
+// with a new activation, after everything owed under the old one is settled.
+//
 // The envelope is stored, not the decoded document: there is one form of the
 // truth, and it carries its proof.
 package config

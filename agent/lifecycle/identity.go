@@ -23,6 +23,12 @@ import (
 	"posagent/ota/wire"
 )
 
+// Files of the store.
+const (
+	keyFile      = "terminal.key"  // PKCS #8 in PEM
+	identityFile = "identity.json" // Identity
+)
+
 // Errors a caller branches on.
 var (
 	ErrNotActivated = errors.New("lifecycle: terminal is not activated")
@@ -63,32 +69,59 @@ func Open(dir, serial string, roots *x509.CertPool) (*Store, error) {
 		return nil, fmt.Errorf("open identity: serial %q is not a serial number", serial)
 	}
 	s := &Store{dir: dir, serial: serial, roots: roots}
-	if err := s.loadKey(); err != nil {
+	data, err := durable.Read(s.path(identityFile))
+	first := errors.Is(err, fs.ErrNotExist)
+	if err != nil && !first {
 		return nil, fmt.Errorf("open identity: %w", err)
 	}
-	data, err := durable.Read(s.path("identity.json"))
-	if errors.Is(err, fs.ErrNotExist) {
+	if err := s.loadKey(first); err != nil {
+		return nil, fmt.Errorf("open identity: %w", err)
+	}
+	if first {
 		return s, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open identity: %w", err)
 	}
 	var id Identity
 	if err := json.Unmarshal(data, &id); err != nil {
-		return nil, fmt.Errorf("open identity: %w: identity.json: %w", ErrDamaged, err)
+		return nil, fmt.Errorf("open identity: %w: %s: %w", ErrDamaged, identityFile, err)
 	}
-	if id.Serial != serial {
-		return nil, fmt.Errorf("open identity: %w: identity.json is of terminal %q, this is %q", ErrDamaged, id.Serial, serial)
+	if err := s.check(&id); err != nil {
+		return nil, fmt.Errorf("open identity: %w: %s: %w", ErrDamaged, identityFile, err)
 	}
 	s.identity = &id
 	return s, nil
 }
 
+// check judges what is stored. Dates and the authority are not looked at: an
+// expired certificate is the business of whoever connects, and no reason not to
+// start.
+func (s *Store) check(id *Identity) error {
+	leaf, _, err := parseChain(id.Chain)
+	switch {
+	case id.Serial != s.serial:
+		return fmt.Errorf("it is of terminal %q, this is %q", id.Serial, s.serial)
+	case !wire.ValidTenant(id.Tenant):
+		return fmt.Errorf("tenant %q is none", id.Tenant)
+	case !id.State.Known():
+		return fmt.Errorf("state %q is unknown", id.State)
+	case id.Broker == "" || len(id.Signers) == 0:
+		return errors.New("broker or signers are missing")
+	case err != nil:
+		return err
+	case !s.key.PublicKey.Equal(leaf.PublicKey):
+		return errors.New("its certificate is for another key than terminal.key")
+	}
+	return nil
+}
+
 func (s *Store) path(name string) string { return filepath.Join(s.dir, name) }
 
-func (s *Store) loadKey() error {
-	data, err := durable.Read(s.path("terminal.key"))
+// loadKey reads the key; only at first start may there be none, and one is made.
+func (s *Store) loadKey(first bool) error {
+	data, err := durable.Read(s.path(keyFile))
 	if errors.Is(err, fs.ErrNotExist) {
+		if !first {
+			return fmt.Errorf("%w: %s is missing, but %s is there", ErrDamaged, keyFile, identityFile)
+		}
 		return s.makeKey()
 	}
 	if err != nil {
@@ -96,15 +129,15 @@ func (s *Store) loadKey() error {
 	}
 	block, _ := pem.Decode(data)
 	if block == nil {
-		return fmt.Errorf("%w: terminal.key is not PEM", ErrDamaged)
+		return fmt.Errorf("%w: %s is not PEM", ErrDamaged, keyFile)
 	}
 	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
-		return fmt.Errorf("%w: terminal.key: %w", ErrDamaged, err)
+		return fmt.Errorf("%w: %s: %w", ErrDamaged, keyFile, err)
 	}
 	ec, ok := key.(*ecdsa.PrivateKey)
-	if !ok {
-		return fmt.Errorf("%w: terminal.key is not an elliptic-curve key", ErrDamaged)
+	if !ok || ec.Curve != elliptic.P256() {
+		return fmt.Errorf("%w: %s is not a P-256 key", ErrDamaged, keyFile)
 	}
 	s.key = ec
 	return nil
@@ -119,7 +152,7 @@ func (s *Store) makeKey() error {
 	if err != nil {
 		return fmt.Errorf("make terminal key: %w", err)
 	}
-	if err := durable.Write(s.path("terminal.key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})); err != nil {
+	if err := durable.Write(s.path(keyFile), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})); err != nil {
 		return fmt.Errorf("keep terminal key: %w", err)
 	}
 	s.key = key
@@ -175,16 +208,13 @@ func (s *Store) CSR() ([]byte, error) {
 // this serial and this key, and chain to a root the terminal believes. Anything
 // else is ErrCertificate and changes nothing.
 func (s *Store) Accept(c *wire.Certificate, now time.Time) error {
-	if c.Serial != s.serial {
-		return fmt.Errorf("%w: it is for terminal %q", ErrCertificate, c.Serial)
-	}
 	id := Identity{Serial: c.Serial, Tenant: c.Tenant, Broker: c.Broker, Chain: c.Chain, Signers: c.Signers, State: c.State}
+	if err := s.check(&id); err != nil {
+		return fmt.Errorf("%w: %w", ErrCertificate, err)
+	}
 	leaf, rest, err := parseChain(c.Chain)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrCertificate, err)
-	}
-	if !s.key.PublicKey.Equal(leaf.PublicKey) {
-		return fmt.Errorf("%w: it is for another key", ErrCertificate)
 	}
 	if want := wire.ClientID(c.Tenant, c.Serial); leaf.Subject.CommonName != want {
 		return fmt.Errorf("%w: its name is %q, want %q", ErrCertificate, leaf.Subject.CommonName, want)
@@ -197,7 +227,7 @@ func (s *Store) Accept(c *wire.Certificate, now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("keep identity: %w", err)
 	}
-	if err := durable.Write(s.path("identity.json"), data); err != nil {
+	if err := durable.Write(s.path(identityFile), data); err != nil {
 		return fmt.Errorf("keep identity: %w", err)
 	}
 	s.mu.Lock()
@@ -214,7 +244,8 @@ func (s *Store) ClientCertificate(*tls.CertificateRequestInfo) (*tls.Certificate
 		return nil, ErrNotActivated
 	}
 	cert := &tls.Certificate{PrivateKey: crypto.Signer(s.key)}
-	for rest := []byte(id.Chain); ; {
+	rest := []byte(id.Chain)
+	for range maxChain {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
 			break
@@ -230,10 +261,13 @@ const maxChain = 3
 func parseChain(chain string) (leaf *x509.Certificate, rest *x509.CertPool, err error) {
 	rest = x509.NewCertPool()
 	data := []byte(chain)
-	for range maxChain {
+	for n := 0; ; n++ {
 		var block *pem.Block
 		if block, data = pem.Decode(data); block == nil {
 			break
+		}
+		if n == maxChain {
+			return nil, nil, fmt.Errorf("more than %d certificates in the chain", maxChain)
 		}
 		cert, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
