@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
@@ -39,6 +40,7 @@ func (j *Journal) Run(ctx context.Context) error {
 		case o := <-j.ops:
 			group = append(group, o)
 		}
+		runtime.Gosched() // those just answered bring their next work
 		for more := true; more && len(group) < maxGroup; {
 			select {
 			case o := <-j.ops:

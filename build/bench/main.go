@@ -4,9 +4,9 @@
 //
 //	name | ours | floor or peer | ratio | bar | met
 //
-// It asserts nothing and fails only if a measure could not be taken. A bar is the
-// project's promise; "met" says honestly whether this run kept it. A line without a
-// bar is there to be read.
+// It asserts nothing and fails only if a measure could not be taken. A bar is what
+// the project wants; "met" says whether this run came to it. A line without a bar
+// is there to be read.
 //
 //	build/bench/run                            build it and run everything
 //	build/bench/run -only 'codec|receipt' -v
