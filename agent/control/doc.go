@@ -8,7 +8,7 @@
 //	GET  /v1/journal/{id}           one record, by record id or trace number
 //	GET  /v1/journal/verify         journal.Report
 //	POST /v1/reprint                {"id": "..."}
-//	GET  /v1/selftest               Checks
+//	GET  /v1/selftest               list of Part
 //
 // It is not reachable over a network: the socket is a file of mode 0600, and
 // whoever may open it may operate the terminal.
@@ -21,5 +21,13 @@
 // # Decisions
 //
 // Errors are {"error": {"code", "text"}} with stable codes and the HTTP status
-// that fits; texts are for the person who reads the log.
+// that fits; texts are for the person who reads the log. A refused activation has
+// the fleet's reason as its code.
+//
+//	400 bad_request    403 code_wrong, ...    404 not_found, no_such_call
+//	405 bad_method     409 busy, not_ready, activated
+//	413 too_large      500 failed
+//
+// An activation goes on when its client goes away, as a sale does: the code would
+// be used up and the certificate lost.
 package control

@@ -63,6 +63,12 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Code + ": " + e.Text }
 
+// Is makes errors of one code the same, on both sides of the socket.
+func (e *Error) Is(target error) bool {
+	t, ok := target.(*Error)
+	return ok && t.Code == e.Code
+}
+
 // Refusals.
 var (
 	ErrBusy      = &Error{"busy", "the terminal is busy with another transaction; ask again with the same request id", 409}
@@ -77,6 +83,7 @@ func BadRequest(text string) *Error { return &Error{"bad_request", text, 400} }
 // Terminal is what the interface operates.
 type Terminal interface {
 	Status() Status
+	// Activate returns when the identity is kept. A refusal is a *wire.Refused.
 	Activate(ctx context.Context, code string) error
 	// Sale returns when the outcome is durable. It goes on if ctx ends.
 	Sale(ctx context.Context, r SaleRequest) (SaleAnswer, error)

@@ -6,82 +6,41 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"net"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
-	"time"
 
 	"posagent/agent/journal"
 	"posagent/agent/payment"
+	"posagent/ota/wire"
 )
 
 // maxBody bounds a request.
 const maxBody = 16 << 10
 
-// Listen makes the socket, mode 0600. A socket file that nobody answers on is
-// left over from a killed process and is replaced; one that answers is an error.
-func Listen(path string) (net.Listener, error) {
-	if conn, err := net.DialTimeout("unix", path, time.Second); err == nil {
-		conn.Close()
-		return nil, fmt.Errorf("listen on %s: another terminal answers there", path)
-	}
-	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == os.ModeSocket {
-		if err := os.Remove(path); err != nil {
-			return nil, fmt.Errorf("listen on %s: %w", path, err)
-		}
-	}
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", path, err)
-	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		l.Close()
-		return nil, fmt.Errorf("listen on %s: %w", path, err)
-	}
-	return l, nil
-}
-
-// Serve answers until ctx ends.
-func Serve(ctx context.Context, l net.Listener, t Terminal, log *slog.Logger) error {
-	server := &http.Server{Handler: Handler(ctx, t), ReadHeaderTimeout: 5 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
-	done := make(chan error, 1)
-	go func() { done <- server.Serve(l) }()
-	select {
-	case err := <-done:
-		return fmt.Errorf("serve control: %w", err)
-	case <-ctx.Done():
-	}
-	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-	defer cancel()
-	if err := server.Shutdown(late); err != nil {
-		server.Close()
-	}
-	<-done
-	return nil
-}
-
 // Handler gives the interface as a handler. life bounds work that must go on
-// when a client goes away.
+// when a client goes away: a sale, and an activation whose code is used up.
 func Handler(life context.Context, t Terminal) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { answer(w, t.Status(), nil) })
-	mux.HandleFunc("GET /v1/selftest", func(w http.ResponseWriter, r *http.Request) { answer(w, t.SelfTest(r.Context()), nil) })
+	mux.HandleFunc("GET /v1/selftest", func(w http.ResponseWriter, r *http.Request) { answer(w, list(t.SelfTest(r.Context())), nil) })
 	mux.HandleFunc("POST /v1/activate", func(w http.ResponseWriter, r *http.Request) {
 		var in struct {
 			Code string `json:"code"`
 		}
-		err := read(r, &in)
+		err := read(w, r, &in)
 		if err == nil {
-			err = t.Activate(r.Context(), in.Code)
+			err = t.Activate(life, in.Code)
 		}
-		answer(w, t.Status(), err)
+		if err != nil {
+			answer(w, nil, err)
+			return
+		}
+		answer(w, t.Status(), nil)
 	})
 	mux.HandleFunc("POST /v1/sale", func(w http.ResponseWriter, r *http.Request) {
 		var in SaleRequest
-		if err := read(r, &in); err != nil {
+		if err := read(w, r, &in); err != nil {
 			answer(w, nil, err)
 			return
 		}
@@ -92,7 +51,7 @@ func Handler(life context.Context, t Terminal) http.Handler {
 		var in struct {
 			ID string `json:"id"`
 		}
-		err := read(r, &in)
+		err := read(w, r, &in)
 		if err == nil {
 			err = t.Reprint(r.Context(), in.ID)
 		}
@@ -105,7 +64,7 @@ func Handler(life context.Context, t Terminal) http.Handler {
 			return
 		}
 		records, err := t.Journal().List(o)
-		answer(w, records, err)
+		answer(w, list(records), err)
 	})
 	mux.HandleFunc("GET /v1/journal/verify", func(w http.ResponseWriter, r *http.Request) {
 		report, err := t.Journal().Verify(r.Context())
@@ -115,8 +74,47 @@ func Handler(life context.Context, t Terminal) http.Handler {
 		record, err := Find(t.Journal(), r.PathValue("id"))
 		answer(w, record, err)
 	})
-	return mux
+	return strict{mux}
 }
+
+// list makes "nothing" an empty list in JSON, not null.
+func list[T any](items []T) []T {
+	if items == nil {
+		return []T{}
+	}
+	return items
+}
+
+// strict answers what no pattern takes in the words of this interface.
+type strict struct{ *http.ServeMux }
+
+func (s strict) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	handler, pattern := s.Handler(r)
+	if pattern != "" {
+		s.ServeMux.ServeHTTP(w, r)
+		return
+	}
+	var refusal status
+	handler.ServeHTTP(&refusal, r)
+	if allow := refusal.Header().Get("Allow"); allow != "" {
+		w.Header().Set("Allow", allow)
+		answer(w, nil, &Error{"bad_method", "this call wants " + allow, http.StatusMethodNotAllowed})
+		return
+	}
+	answer(w, nil, &Error{"no_such_call", "there is no " + strconv.Quote(r.URL.Path) + " here", http.StatusNotFound})
+}
+
+// status keeps the header of an answer and drops the rest.
+type status struct{ header http.Header }
+
+func (s *status) Header() http.Header {
+	if s.header == nil {
+		s.header = http.Header{}
+	}
+	return s.header
+}
+func (s *status) Write(b []byte) (int, error) { return len(b), nil }
+func (s *status) WriteHeader(int)             {}
 
 // Find gives a record by its id, or by its trace number in the current batch.
 func Find(j journal.Reader, id string) (journal.Record, error) {
@@ -154,33 +152,72 @@ func listOptions(r *http.Request) (journal.ListOptions, error) {
 	return o, nil
 }
 
-func read(r *http.Request, into any) error {
-	dec := json.NewDecoder(io.LimitReader(r.Body, maxBody))
+// read takes the one JSON object of a request.
+func read(w http.ResponseWriter, r *http.Request, into any) error {
+	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(into); err != nil {
-		return BadRequest(err.Error())
+	err := dec.Decode(into)
+	if err == nil {
+		if _, more := dec.Token(); more == nil {
+			err = errors.New("more than one JSON value")
+		} else if more != io.EOF {
+			err = more
+		}
 	}
-	return nil
+	var long *http.MaxBytesError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &long):
+		return &Error{"too_large", fmt.Sprintf("a request has at most %d bytes", maxBody), http.StatusRequestEntityTooLarge}
+	}
+	return BadRequest(err.Error())
 }
 
 func answer(w http.ResponseWriter, body any, err error) {
-	status := http.StatusOK
+	code := http.StatusOK
 	if err != nil {
-		var e *Error
-		switch {
-		case errors.As(err, &e):
-		case errors.Is(err, journal.ErrNotFound):
-			e = ErrNotFound
-		default:
-			e = &Error{"failed", err.Error(), http.StatusInternalServerError}
-		}
-		status, body = e.status, struct {
+		e := refusal(err)
+		code, body = e.status, struct {
 			Error *Error `json:"error"`
 		}{e}
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
+	w.WriteHeader(code)
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	enc.Encode(body) //nolint:errcheck // the client is gone; nothing is owed to it
+}
+
+// refusal gives every error its stable code.
+func refusal(err error) *Error {
+	var own *Error
+	var activation *wire.Refused
+	switch {
+	case errors.As(err, &own):
+		if own.status == 0 {
+			return &Error{own.Code, own.Text, http.StatusInternalServerError}
+		}
+		return own
+	case errors.As(err, &activation):
+		return activationRefused(activation)
+	case errors.Is(err, journal.ErrNotFound):
+		return ErrNotFound
+	}
+	return &Error{"failed", err.Error(), http.StatusInternalServerError}
+}
+
+// activationRefused says what the technician can do about the fleet's no.
+func activationRefused(r *wire.Refused) *Error {
+	text := r.Error()
+	if r.Reason == wire.ReasonCodeWrong {
+		text += fmt.Sprintf("; %d tries left", r.TriesLeft)
+	}
+	if r.RetryAfterS > 0 {
+		text += fmt.Sprintf("; try again in %d seconds", r.RetryAfterS)
+	}
+	if r.Detail != "" {
+		text += "; " + r.Detail
+	}
+	return &Error{string(r.Reason), text, http.StatusForbidden}
 }

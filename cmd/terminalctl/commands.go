@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"flag"
 	"fmt"
 	"strings"
@@ -58,7 +59,10 @@ func yes(ok bool, a, b string) string {
 
 func (c *cli) activate(ctx context.Context, args []string) error {
 	rest, err := flags(flag.NewFlagSet("activate", flag.ContinueOnError), args, 1)
-	if err != nil || len(rest) != 1 {
+	if err != nil {
+		return err
+	}
+	if len(rest) != 1 {
 		return useError{"activate takes the code"}
 	}
 	s, err := c.client.Activate(ctx, rest[0])
@@ -82,8 +86,12 @@ func (c *cli) sale(ctx context.Context, args []string) error {
 		*id = rand.Text()
 	}
 	a, err := c.client.Sale(ctx, control.SaleRequest{RequestID: *id, Amount: rest[0]})
-	if err != nil {
+	var refused *control.Error
+	switch {
+	case errors.As(err, &refused):
 		return err
+	case err != nil: // the sale may be running all the same
+		return fmt.Errorf("%w\nthe outcome is not known; ask with: terminalctl sale %s -id %s", err, rest[0], *id)
 	}
 	if c.json {
 		err = c.print(a)

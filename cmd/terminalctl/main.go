@@ -33,6 +33,13 @@ Exit status: 0 done or approved, 1 failed or not approved, 2 wrong use.
 Flags:
 `
 
+// Exit statuses, as the usage text says.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUse    = 2
+)
+
 // cli is one run of the program.
 type cli struct {
 	client *control.Client
@@ -48,40 +55,49 @@ type useError struct{ text string }
 func (e useError) Error() string { return e.text }
 
 func main() {
-	fs := flag.NewFlagSet("terminalctl", flag.ContinueOnError)
-	socket := fs.String("control", envOr("TERMINALD_CONTROL", "/var/lib/terminald/control.sock"), "unix `socket` of terminald (environment TERMINALD_CONTROL)")
-	asJSON := fs.Bool("json", false, "print JSON")
-	fs.Usage = func() { fmt.Fprint(fs.Output(), usage); fs.PrintDefaults() }
-	if err := fs.Parse(os.Args[1:]); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return
-		}
-		fmt.Fprintln(os.Stderr, "terminalctl:", err)
-		os.Exit(2)
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
-	c := &cli{client: control.Dial(*socket), json: *asJSON, out: os.Stdout}
-	err := c.run(ctx, fs.Args())
+	code := execute(ctx, os.Args[1:], os.LookupEnv, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// execute is the whole program: arguments to exit status.
+func execute(ctx context.Context, args []string, env func(string) (string, bool), out, complaints io.Writer) int {
+	path, ok := env("TERMINALD_CONTROL")
+	if !ok {
+		path = "/var/lib/terminald/control.sock"
+	}
+	fs := flag.NewFlagSet("terminalctl", flag.ContinueOnError)
+	fs.SetOutput(complaints)
+	socket := fs.String("control", path, "unix `socket` of terminald (environment TERMINALD_CONTROL)")
+	asJSON := fs.Bool("json", false, "print JSON")
+	help := func(w io.Writer) {
+		fs.SetOutput(w)
+		fmt.Fprint(w, usage)
+		fs.PrintDefaults()
+	}
+	fs.Usage = func() {}
+	err := fs.Parse(args)
+	if err == nil {
+		c := &cli{client: control.Dial(*socket), json: *asJSON, out: out}
+		err = c.run(ctx, fs.Args())
+	} else if !errors.Is(err, flag.ErrHelp) {
+		return exitUse // the flag set has said why
+	}
 	var wrong useError
 	switch {
 	case err == nil:
+		return exitDone
+	case errors.Is(err, flag.ErrHelp):
+		help(out)
+		return exitDone
 	case errors.As(err, &wrong):
-		fmt.Fprintf(os.Stderr, "terminalctl: %v (terminalctl -h shows how)\n", err)
-		os.Exit(2)
-	default:
-		if !errors.Is(err, errFailed) {
-			fmt.Fprintln(os.Stderr, "terminalctl:", err)
-		}
-		os.Exit(1)
+		fmt.Fprintf(complaints, "terminalctl: %v (terminalctl -h shows how)\n", err)
+		return exitUse
+	case !errors.Is(err, errFailed):
+		fmt.Fprintln(complaints, "terminalctl:", err)
 	}
-}
-
-func envOr(name, otherwise string) string {
-	if v, ok := os.LookupEnv(name); ok {
-		return v
-	}
-	return otherwise
+	return exitFailed
 }
 
 func (c *cli) run(ctx context.Context, args []string) error {
@@ -103,8 +119,10 @@ func flags(fs *flag.FlagSet, args []string, max int) ([]string, error) {
 	fs.SetOutput(io.Discard)
 	var rest []string
 	for len(args) > 0 {
-		if err := fs.Parse(args); err != nil {
-			return nil, useError{err.Error()}
+		if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
+			return nil, err
+		} else if err != nil {
+			return nil, useError{fs.Name() + ": " + err.Error()}
 		}
 		if args = fs.Args(); len(args) > 0 {
 			rest, args = append(rest, args[0]), args[1:]
