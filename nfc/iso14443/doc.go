@@ -45,6 +45,9 @@
 //
 // # Limits
 //
+// CRC_A misses one in 256 frames that lost exactly their last byte, should a
+// chip not notice that either; nothing above it can.
+//
 // No CID and no NAD, frames of 256 bytes at most. Collisions of type B are never
 // settled in slots. No proprietary type, no type F, no S(PARAMETERS).
 //

@@ -157,7 +157,9 @@ func (r *Reader) cycle(ctx context.Context, limit Rate) (*Card, error) {
 		return r.activateB(ctx, limit, atqb)
 	}
 	// Book D, 9.3: the type that answered is asked again, after the other one if
-	// that has not been asked since.
+	// that has not been asked since. Two answers of type B together are garbled;
+	// one that is so once only met noise.
+	twice := atqb == nil
 	if b {
 		l.rest()
 		if a, _, err = l.heard(ctx, nfc.TypeA, wake); err != nil {
@@ -180,8 +182,10 @@ func (r *Reader) cycle(ctx context.Context, limit Rate) (*Card, error) {
 		return nil, fmt.Errorf("request type %v again: %w", typ, ErrTimeout)
 	case a:
 		return r.activateA(ctx, limit)
-	case atqb == nil:
+	case atqb == nil && twice:
 		return nil, fmt.Errorf("garbled ATQB: %w", nfc.ErrCollision)
+	case atqb == nil:
+		return nil, fmt.Errorf("ATQB: %w", ErrGarbled)
 	}
 	return r.activateB(ctx, limit, atqb)
 }

@@ -255,6 +255,7 @@ type signal struct {
 	data     []byte
 	lastBits uint8
 	align    uint8
+	deaf     time.Duration // after it, beyond the guard time of every frame
 }
 
 // merge lays answers of type A over each other. In Manchester code a 0 of one

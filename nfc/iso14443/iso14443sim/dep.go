@@ -30,6 +30,14 @@ type dep struct {
 // overhead of an I-block in a frame: PCB and check.
 const overhead = 3
 
+// startUp is SFGT: ISO/IEC 14443-4, 5.2.5.
+func startUp(sfgi uint8) time.Duration {
+	if sfgi == 0 {
+		return 0
+	}
+	return fc(4_096 << sfgi)
+}
+
 // block takes one frame of the block protocol.
 func (p *PICC) block(frame []byte, lastBits uint8) *signal {
 	d := &p.dep
@@ -55,7 +63,7 @@ func (p *PICC) block(frame []byte, lastBits uint8) *signal {
 		d.asked, d.more = 0, false
 		d.in = append(d.in, b.INF...)
 		if b.More {
-			return p.reply(iso14443.Block{Kind: iso14443.ACK, Number: d.number}, 0)
+			return p.reply(iso14443.Block{Kind: iso14443.ACK, Number: d.number}, false)
 		}
 		command := d.in
 		d.in = nil
@@ -63,7 +71,7 @@ func (p *PICC) block(frame []byte, lastBits uint8) *signal {
 			p.state = off // dumb until the carrier goes
 			return nil
 		}
-		return p.next(p.o.Think)
+		return p.next(true)
 	case iso14443.ACK, iso14443.NAK:
 		switch {
 		case b.Number == d.number: // rule 11
@@ -73,7 +81,7 @@ func (p *PICC) block(frame []byte, lastBits uint8) *signal {
 			return p.repeat()
 		case d.more: // rules E and 13
 			d.number ^= 1
-			return p.next(0)
+			return p.next(false)
 		}
 	case iso14443.WTX:
 		if d.asked != 0 && b.INF[0] == d.asked {
@@ -107,8 +115,8 @@ func (p *PICC) repeat() *signal {
 	return answer(fc(delayB), bytes.Clone(p.dep.last))
 }
 
-// next sends the next part of the response.
-func (p *PICC) next(think time.Duration) *signal {
+// next sends the next part of the response, or the first one.
+func (p *PICC) next(first bool) *signal {
 	d := &p.dep
 	most := int(p.reader) - overhead
 	if p.o.Chunk != 0 {
@@ -117,15 +125,18 @@ func (p *PICC) next(think time.Duration) *signal {
 	n := min(most, len(d.out))
 	b := iso14443.Block{Kind: iso14443.Information, Number: d.number, More: n < len(d.out), INF: d.out[:n]}
 	d.out, d.more = d.out[n:], b.More
-	return p.reply(b, think)
+	return p.reply(b, first)
 }
 
-// reply sends b after think, and after as many extensions as this card asks.
-func (p *PICC) reply(b iso14443.Block, think time.Duration) *signal {
+// reply sends b after as many extensions as this card asks for. The first block
+// of a response takes the time of the command.
+func (p *PICC) reply(b iso14443.Block, first bool) *signal {
 	d := &p.dep
-	d.held, d.think = iso14443.AppendCRC(b.AppendTo(nil), p.o.Type), think
-	d.owed = 0
-	if b.Kind == iso14443.Information && !b.More || p.o.Everywhere {
+	d.held, d.think, d.owed = iso14443.AppendCRC(b.AppendTo(nil), p.o.Type), 0, 0
+	if first {
+		d.think = p.o.Think
+	}
+	if first || p.o.Everywhere {
 		d.owed = p.o.WTX
 	}
 	return p.release()

@@ -13,7 +13,8 @@ type Fault struct {
 	// Flip: the answer has so many bits flipped, and the chip does not notice.
 	// A CRC finds up to three.
 	Flip uint8
-	// Cut: the answer lacks its last byte, and the chip does not notice.
+	// Cut: the answer lacks its last byte, and the chip does not notice. CRC_A
+	// finds 255 of 256 such frames, because it ends in no inversion.
 	Cut bool
 	// Stall: cards take so many times longer to answer; 0 is as long as ever.
 	Stall uint8

@@ -35,7 +35,7 @@ type Opts struct {
 	// Think is how long each command takes.
 	Think time.Duration
 	// WTX is how often each response is put off with S(WTX), by WTXM; 0 asks for
-	// WTXM 1. Everywhere puts off R(ACK) and chained blocks as well.
+	// WTXM 1. Everywhere puts off R(ACK) and further blocks as well.
 	WTX        uint32
 	WTXM       uint8
 	Everywhere bool
@@ -171,7 +171,7 @@ func (p *PICC) hear(m iso14443.Mode, frame []byte, lastBits uint8, begin, end ti
 	s.at, s.typ, s.rate = end.Add(s.after), p.o.Type, rate
 	p.pending = s
 	took := airTime(p.o.Type, rate, bitsOf(s.data, s.lastBits)-uint32(s.align))
-	p.from = s.at.Add(took).Add(fc(listen))
+	p.from = s.at.Add(took).Add(max(fc(listen), s.deaf))
 }
 
 // answer is a signal after so long.

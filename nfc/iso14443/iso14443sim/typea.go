@@ -42,10 +42,13 @@ func (p *PICC) requestA(frame []byte, lastBits uint8) *signal {
 		return p.anticollision(frame[1], frame[2:], lastBits)
 	case p.state == active && ok && len(content) == 2 && content[0] == 0xE0 && !p.o.Plain:
 		p.enter(content[1] >> 4)
-		if p.o.RawATS != nil {
-			return p.checked(fc(delayRATS), bytes.Clone(p.o.RawATS))
+		ats := bytes.Clone(p.o.RawATS)
+		if ats == nil {
+			ats = p.o.ATS.AppendTo(nil)
 		}
-		return p.checked(fc(delayRATS), p.o.ATS.AppendTo(nil))
+		s := p.checked(fc(delayRATS), ats)
+		s.deaf = startUp(p.o.ATS.SFGI)
+		return s
 	case p.state == active && ok && bytes.Equal(content, []byte{0x50, 0}):
 		p.state = halted
 		return nil

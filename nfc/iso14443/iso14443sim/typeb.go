@@ -28,7 +28,9 @@ func (p *PICC) requestB(frame []byte) *signal {
 		content[7] == q.Protocol:
 		p.enter(content[6] & 0x0F)
 		p.mode = iso14443.Mode{Type: nfc.TypeB, Send: iso14443.Rate(content[6] >> 4 & 3), Receive: iso14443.Rate(content[6] >> 6)}
-		return p.checked(fc(delayB), []byte{content[8]})
+		s := p.checked(fc(delayB), []byte{content[8]})
+		s.deaf = startUp(q.SFGI)
+		return s
 	}
 	return nil
 }
