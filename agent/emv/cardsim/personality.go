@@ -90,11 +90,12 @@ const (
 	FaultNestedTemplates   Fault = "nested-templates"    // records are templates in templates in templates
 	FaultChangingRecords   Fault = "changing-records"    // no record is read twice alike
 	FaultRefuseScript      Fault = "refuse-script"       // issuer script commands are answered 6982
+	FaultBareDynamic       Fault = "bare-dynamic-number" // the ICC Dynamic Number is signed without its length
 )
 
 var allFaults = []Fault{
 	FaultWrongSDAD, FaultSilentAfter, FaultEndlessSelectNext, FaultLyingLength, FaultChangedPAN, FaultUpgrade, FaultEndlessPSE,
-	FaultNestedTemplates, FaultChangingRecords, FaultRefuseScript,
+	FaultNestedTemplates, FaultChangingRecords, FaultRefuseScript, FaultBareDynamic,
 }
 
 // Names lists the embedded personalities.

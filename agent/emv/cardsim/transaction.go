@@ -48,6 +48,10 @@ func (a *app) dynamicNumber() []byte {
 
 // sdad signs, and spoils the signature when the fault is on.
 func (c *Card) sdad(a *app, dynamic, terminal []byte) []byte {
+	if c.faults[FaultBareDynamic] > 0 {
+		dynamic = bytes.Clone(dynamic[1:])
+		dynamic[0] |= 0x80 // never a length
+	}
 	s := dynamicSignature(a.icc, dynamic, terminal)
 	if c.faults[FaultWrongSDAD] > 0 {
 		s[len(s)/2] ^= 0x01

@@ -145,6 +145,10 @@ func TestCards(t *testing.T) {
 		{"hostile-length", sale, nil, emv.Terminated, emv.ReasonCardData, "000000", none, 0, nil},
 		{"hostile-change", sale, nil, emv.Online, host, "1F0002", "0800000000", 0, nil},
 		{"hostile-upgrade", sale, nil, emv.Terminated, emv.ReasonCryptogram, "1F0002", "0000004000", 0, nil},
+		{"hostile-dynamic", sale, nil, emv.Online, host, "1F0002", "0800000000", 0, nil},
+		{"sda-approves", sale, nil, emv.Approve, approved, "1F0002", "0200000000", 0, nil},
+		{"no-oda", sale, nil, emv.Online, host, "1F0002", "8000000000", 0, nil},
+		{"pdol", sale, nil, emv.Approve, approved, "1F0002", none, 0, nil},
 	} {
 		t.Run(c.card, func(t *testing.T) {
 			t.Parallel()
