@@ -32,6 +32,23 @@
 // A card that the host approved and that then refuses, or is pulled, is reversed
 // with reason 06 (UnionPay POS profile): the cardholder holds no proof.
 //
+// What could not be written down is not forgotten while the process lives: a
+// record that stayed pending because the disk failed is reversed before the next
+// sale, without waiting for a restart.
+//
+// A host's remark that the journal refuses (it holds the card number, or is too
+// long) is dropped and the outcome kept: the money has moved.
+//
+// The host link's working keys are taken anew after 99, A0 and 77, after an answer
+// with a wrong MAC, when the header asks for it, and when the PIN pad says that it
+// has lost them.
+//
+// The card has no power while the receipt is printed, so that it may be pulled.
+//
+// Told to stop, a runner stops up to the moment before the record is made; what
+// has a record is ended, and only a reversal that is owed is left to the next
+// start.
+//
 // A receipt that cannot be printed undoes nothing. The sale stands and the
 // receipt can be printed later.
 package transaction

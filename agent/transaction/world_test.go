@@ -111,14 +111,8 @@ func (w *world) startHost(tune func(*world, *hostsim.Config)) {
 		w.t.Fatal(err)
 	}
 	pins := map[string]string{}
-	for _, name := range cardsim.Names() {
-		p, err := cardsim.Load(name)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		for _, app := range p.Applications {
-			pins[app.PAN] = pin
-		}
+	for _, number := range numbers() {
+		pins[number] = pin
 	}
 	cfg := hostsim.Config{Profile: profile, TMKs: map[payment.TerminalID][]byte{tid: tmk}, PINs: pins, Issuer: issuer{cardsim.TestIssuer()}, Now: time.Now}
 	if tune != nil {
@@ -351,18 +345,26 @@ func (w *world) noSecrets() {
 
 func (w *world) noSecret(where, text string) {
 	w.t.Helper()
-	for _, name := range cardsim.Names() {
-		p, err := cardsim.Load(name)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		for _, app := range p.Applications {
-			if strings.Contains(text, app.PAN) {
-				w.t.Errorf("%s holds a card number", where)
-			}
+	for _, number := range numbers() {
+		if strings.Contains(text, number) {
+			w.t.Errorf("%s holds a card number", where)
 		}
 	}
 }
+
+// numbers are the card numbers of the virtual cards.
+var numbers = sync.OnceValue(func() (all []string) {
+	for _, name := range cardsim.Names() {
+		p, err := cardsim.Load(name)
+		if err != nil {
+			panic(err) // an embedded file
+		}
+		for _, app := range p.Applications {
+			all = append(all, app.PAN)
+		}
+	}
+	return all
+})
 
 // slot is a card reader with a hand that puts cards in and pulls them.
 type slot struct {
