@@ -189,6 +189,8 @@ func TestCompletion(t *testing.T) {
 		scripts uint32
 	}{
 		{"host declines", "dda-online", func(r *emv.OnlineResult) { r.ARC = "05" }, emv.Decline, emv.ReasonHostDeclined, "0000000000", "05", "", 0},
+		{"host wants a call", "dda-online", func(r *emv.OnlineResult) { r.ARC = "01" }, emv.Decline, emv.ReasonReferral, "0000000000", "01", "", 0},
+		{"script refused", "script-refused", func(r *emv.OnlineResult) { r.Scripts = script71 }, emv.Approve, emv.ReasonCardApproved, "0000000020", "00", "1101020304", 0},
 		{"no issuer authentication data", "dda-online", func(r *emv.OnlineResult) { r.IssuerAuthData = nil }, emv.Decline, emv.ReasonCardDeclined, "0000000000", "00", "", 0},
 		{"wrong ARPC", "dda-online", func(r *emv.OnlineResult) { r.IssuerAuthData[0] ^= 1 }, emv.Decline, emv.ReasonCardDeclined, "0000000040", "00", "", 0},
 		{"short issuer authentication data", "dda-online", func(r *emv.OnlineResult) { r.IssuerAuthData = []byte{1} }, emv.Decline, emv.ReasonCardDeclined, "0000000040", "00", "", 0},
