@@ -101,8 +101,9 @@ func TestRandomKills(t *testing.T) {
 
 	hits := map[string]int{}
 	var paper []string
-	for i := range kills {
-		at := time.Duration(random.Int64N(int64(span)))
+	// One kill in each fiftieth of the sale, in random order.
+	for i, part := range random.Perm(kills) {
+		at := (time.Duration(part)*span + time.Duration(random.Int64N(int64(span)))) / kills
 		hit := s.killAt(at, fmt.Sprintf("kill-%d", i))
 		hits[hit]++
 		paper = append(paper, s.tear()...)
