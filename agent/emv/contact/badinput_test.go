@@ -126,9 +126,11 @@ func TestBadInput(t *testing.T) {
 // 4.4 Book 3, 6.3.5 lets a terminal ignore goes on.
 func TestStatusAtEveryCommand(t *testing.T) {
 	t.Parallel()
+	card := open(t, "approves-offline")
 	for _, sw := range [][]byte{{0x6F, 0x00}, {0x69, 0x85}, {0x6A, 0x81}, {0x62, 0x83}, {0x63, 0x00}, {0x61, 0x10}, {0x6C, 0x10}} {
 		for n := 1; n < 14; n++ {
-			tap := &tamper{card: cardsim.Direct(open(t, "approves-offline")), change: func(i int, _, r []byte) []byte {
+			card.Reset()
+			tap := &tamper{card: cardsim.Direct(card), change: func(i int, _, r []byte) []byte {
 				if i == n {
 					return bytes.Clone(sw)
 				}
@@ -214,8 +216,9 @@ func TestChangingAnswers(t *testing.T) {
 func TestPulledWhileVerifying(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"plain-pin", "enciphered-pin", "enciphered-pin-icc-key"} {
+		card := open(t, name)
 		for n := uint32(1); ; n++ {
-			card := open(t, name)
+			card.Reset()
 			card.SetFault(cardsim.FaultSilentAfter, n)
 			_, out, err := everything(t).Start(t.Context(), cardsim.Direct(card), emv.Transaction{Amount: 100}, &pinPad{pins: []string{"1234"}})
 			if err != nil {

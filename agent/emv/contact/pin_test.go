@@ -220,9 +220,11 @@ func TestPINBypassHolds(t *testing.T) {
 // for. EMV 4.4 Book 2, 7.1.
 func TestPINKeyDamaged(t *testing.T) {
 	t.Parallel()
+	damaged := open(t, "enciphered-pin")
 	for i := 6; i < 180; i += 7 {
+		damaged.Reset()
 		pad := &pinPad{pins: []string{"1234"}}
-		card := &tamper{card: cardsim.Direct(open(t, "enciphered-pin")), change: func(_ int, capdu, r []byte) []byte {
+		card := &tamper{card: cardsim.Direct(damaged), change: func(_ int, capdu, r []byte) []byte {
 			if capdu[1] == 0xB2 && capdu[3] == 4<<3|4 {
 				r[i] ^= 0x10
 			}
