@@ -22,15 +22,27 @@ type rsaKey struct {
 	N emv.HexBytes `json:"n"`
 	E emv.HexBytes `json:"e"`
 	D emv.HexBytes `json:"d"`
+	P emv.HexBytes `json:"p"`
+	Q emv.HexBytes `json:"q"`
 }
 
-// sign raises a block of the modulus' length to the private exponent. Book 2, Annex A2.1, Sign.
+// sign raises a block of the modulus' length to the private exponent, modulo both primes: a quarter of the time. Book 2,
+// Annex A2.1, Sign.
 func (k rsaKey) sign(block []byte) []byte {
-	var x, n, d big.Int
+	var x, d, p, q, one, e, a, b big.Int
 	x.SetBytes(block)
-	n.SetBytes(k.N)
 	d.SetBytes(k.D)
-	return x.Exp(&x, &d, &n).FillBytes(make([]byte, len(k.N)))
+	p.SetBytes(k.P)
+	q.SetBytes(k.Q)
+	one.SetInt64(1)
+	e.Mod(&d, e.Sub(&p, &one))
+	a.Exp(&x, &e, &p)
+	e.Mod(&d, e.Sub(&q, &one))
+	b.Exp(&x, &e, &q)
+	a.Sub(&a, &b) // b + q * ((a - b) / q mod p)
+	a.Mul(&a, e.ModInverse(&q, &p))
+	a.Mod(&a, &p)
+	return b.Add(&b, a.Mul(&a, &q)).FillBytes(make([]byte, len(k.N)))
 }
 
 // keyRing is keys.json by name.

@@ -77,7 +77,7 @@ func newRSAKey(t *testing.T, bits int, e int64) rsaKey {
 		phi := new(big.Int).Mul(new(big.Int).Sub(p, one), new(big.Int).Sub(q, one))
 		d := new(big.Int).ModInverse(exp, phi)
 		if n.BitLen() == bits && d != nil {
-			return rsaKey{N: n.Bytes(), E: exp.Bytes(), D: d.Bytes()}
+			return rsaKey{N: n.Bytes(), E: exp.Bytes(), D: d.Bytes(), P: p.Bytes(), Q: q.Bytes()}
 		}
 	}
 	t.Fatal("no key found")
