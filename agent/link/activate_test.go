@@ -199,3 +199,13 @@ func TestActivateEndsWithItsContext(t *testing.T) {
 		}
 	})
 }
+
+func TestAnswerOfAnotherTerminal(t *testing.T) {
+	x := &exchange{o: BootOptions{Serial: serial}}
+	for _, leaf := range []wire.Leaf{wire.BootCertificate, wire.BootRefused} {
+		got := inbound{topic: wire.BootTopic("PA000002", leaf), body: []byte(`{"reason":"code_wrong"}`)}
+		if done, err := x.judge(got, wire.BootCertificate, func([]byte) (string, error) { return "", nil }); done || err != nil {
+			t.Errorf("%s of another terminal = %v, %v", leaf, done, err)
+		}
+	}
+}

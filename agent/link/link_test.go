@@ -303,6 +303,37 @@ func TestWindowInOneBreath(t *testing.T) {
 	})
 }
 
+// TestBrokerIsToldWhenDurable: a configuration is acknowledged to the broker when
+// it is kept, and not before.
+func TestBrokerIsToldWhenDurable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := startBroker(t)
+		x := newTerminal(t, b, 0)
+		kept := make(chan struct{})
+		x.desired = func([]byte) wire.Reported {
+			<-kept
+			return wire.Reported{State: wire.ReportedRejected, Reason: "no"}
+		}
+		x.run()
+		var p wire.Presence
+		b.hear(wire.UpPresence, &p)
+		b.tellRaw(wire.Topic(tenant, serial, wire.DownDesired), []byte("{}"))
+		cl, ok := b.server.Clients.Get(wire.ClientID(tenant, serial))
+		if !ok {
+			t.Fatal("the broker does not know the terminal")
+		}
+		synctest.Wait()
+		if n := cl.State.Inflight.Len(); n != 1 {
+			t.Errorf("%d messages on their way while the configuration is being kept, want 1", n)
+		}
+		close(kept)
+		synctest.Wait()
+		if n := cl.State.Inflight.Len(); n != 0 {
+			t.Errorf("%d messages unacknowledged after it is kept", n)
+		}
+	})
+}
+
 // TestOverflowAsksAgain: a terminal that is busy drops what it cannot hold, and
 // then asks for the configuration again, which may have been among it.
 func TestOverflowAsksAgain(t *testing.T) {
