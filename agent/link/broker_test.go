@@ -15,6 +15,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
@@ -70,8 +71,10 @@ func startBroker(t *testing.T) *broker {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		b.server.Close()
+		b.Close()
 		b.cut()
+		synctest.Wait() // the broker counts a connection that begins while it closes
+		b.server.Close()
 	})
 	return b
 }
