@@ -31,6 +31,7 @@ const usage = `lab [COMMAND] [FLAGS]: a payment terminal on your desk
                status 0 only if journal, host, paper and fleet agree
   lab host     the acquirer's host as a program of its own
   lab board    a simulated board for a terminald in another process
+  lab card     a virtual payment card in the virtual PC/SC reader of vsmartcard
   lab terminal a terminald of the laboratory, for lab demo to kill
 
 Each command explains itself with -h. Nothing here is worth money: cards, keys
@@ -64,7 +65,7 @@ func main() {
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	commands := map[string]func(context.Context, []string, *slog.Logger) error{
-		"": runPage, "demo": runDemo, "host": runHost, "board": runBoard, "terminal": runTerminal,
+		"": runPage, "demo": runDemo, "host": runHost, "board": runBoard, "card": runCard, "terminal": runTerminal,
 	}
 	run, ok := commands[name]
 	if !ok {

@@ -1,5 +1,6 @@
 // Command terminalctl operates the terminal on this machine: it speaks to
-// terminald over its unix socket.
+// terminald over its unix socket. Its emv command explains a chip card and needs
+// no terminald.
 package main
 
 import (
@@ -27,8 +28,12 @@ const usage = `terminalctl [-control SOCKET] [-json] COMMAND
                            totals recomputed and everything checked
   reprint [ID]             print a record again, the last one without ID
   selftest                 check every part; exit status 1 if one fails
+  emv run                  perform one transaction with a recorded card or a PC/SC reader,
+                           explained; emv run -h
+  emv decode HEX           read EMV data in words; emv decode -h
 
-Exit status: 0 done or approved, 1 failed or not approved, 2 wrong use.
+Exit status: 0 done or approved, 1 failed or not approved, 2 wrong use. emv run ends
+with 0 whatever the outcome.
 
 Flags:
 `
@@ -106,6 +111,7 @@ func (c *cli) run(ctx context.Context, args []string) error {
 	}
 	commands := map[string]func(context.Context, []string) error{
 		"status": c.status, "activate": c.activate, "sale": c.sale, "journal": c.journal, "reprint": c.reprint, "selftest": c.selftest,
+		"emv": c.emv,
 	}
 	command, ok := commands[args[0]]
 	if !ok {
