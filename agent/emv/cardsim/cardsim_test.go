@@ -115,6 +115,31 @@ func TestPersonalitiesLoad(t *testing.T) {
 	}
 }
 
+// TestCardsAreDeterministic: the same JSON always makes the same card, certificates included.
+func TestCardsAreDeterministic(t *testing.T) {
+	t.Parallel()
+	for _, n := range []string{"enciphered-pin", "sda-approves", "cda-online", "dda-online"} {
+		a, errA := Open(n)
+		b, errB := Open(n)
+		if errA != nil || errB != nil {
+			t.Fatal(errA, errB)
+		}
+		for key, r := range a.apps[0].records {
+			if !bytes.Equal(r, b.apps[0].records[key]) {
+				t.Errorf("%s: record %04X differs", n, key)
+			}
+		}
+	}
+}
+
+func BenchmarkOpen(b *testing.B) {
+	for b.Loop() {
+		if _, err := Open("enciphered-pin"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func TestParseNamesTheField(t *testing.T) {
 	t.Parallel()
 	b, err := embedded.ReadFile("personalities/online-pin.json")
@@ -130,6 +155,10 @@ func TestParseNamesTheField(t *testing.T) {
 		{"label", `"label": "TEST DEBIT"`, `"label": ""`, "applications[0].label"},
 		{"format", `"format": 2`, `"format": 3`, "applications[0].format"},
 		{"fault", `"pse": true`, `"pse": true, "faults": {"laziness": 1}`, "laziness"},
+		{"PIN", `"atc": 1`, `"atc": 1, "pin": "12a4"`, "applications[0].pin"},
+		{"PIN tries", `"atc": 1`, `"atc": 1, "pin": "1234", "pin_tries": 16`, "applications[0].pin_tries"},
+		{"PIN key", `"atc": 1`, `"atc": 1, "pin_key": "own"`, "applications[0].pin_key"},
+		{"blocked", `"pse": true`, `"pse": true, "blocked": "yes"`, "blocked"},
 		{"list", `"decide"`, `"pdol": "9F", "decide"`, "applications[0].pdol"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

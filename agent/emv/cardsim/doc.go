@@ -16,8 +16,11 @@
 // 3DES session keys (Book 2, Annex A1: option A, common session key derivation) and ARPC method 1 (Book 2, 8.2.1).
 // Issuer is the issuer's side of the same: the host simulator uses it, and it needs no card.
 //
-// A card remembers its transaction counter and its script count over Reset, as a chip does, and forgets them with the
-// value. A Card may be used from several goroutines; commands are answered one at a time.
+// A card verifies PINs, in plain and enciphered under its own or a separate key, counts wrong ones, and obeys the scripts
+// that block card or application and unblock the PIN. The PIN of every card here that has one is 1234.
+//
+// A card remembers its transaction counter, PIN tries, blocks and script count over Reset, as a chip does, and forgets
+// them with the value. A Card may be used from several goroutines; commands are answered one at a time.
 //
 // # Decisions
 //

@@ -255,8 +255,9 @@ func FuzzCard(f *testing.F) {
 			tape = tape[1+size:]
 			return r
 		})
-		k := newKernel(t)
-		session, out, err := k.Start(t.Context(), answer, emv.Transaction{Amount: 100}, &dialogue{})
+		k := everything(t)
+		pad := &pinPad{pins: []string{"1234", "1234", "1234", ""}}
+		session, out, err := k.Start(t.Context(), answer, emv.Transaction{Amount: 100}, pad)
 		if err != nil {
 			t.Fatal(err)
 		}
