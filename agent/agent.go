@@ -24,6 +24,7 @@ import (
 	"posagent/agent/config"
 	"posagent/agent/durable"
 	"posagent/agent/journal"
+	"posagent/agent/keys"
 	"posagent/agent/lifecycle"
 	"posagent/agent/link"
 	"posagent/agent/operator"
@@ -330,7 +331,7 @@ func (a *Agent) newHost(w *work) (*acquirer.Link, error) {
 		TerminalID: w.settings.TerminalID, MerchantID: w.settings.MerchantID, Operator: w.settings.Operator, Batch: batch,
 		ResponseTimeout: time.Duration(w.config.Acquirer.ResponseTimeoutMS) * time.Millisecond,
 		ConnectTimeout:  time.Duration(w.config.Acquirer.ConnectTimeoutMS) * time.Millisecond,
-		Dial:            w.dial, Keys: pad{a.o.Parts.PINPad}, Log: a.log, Now: a.o.Now, OnTrace: a.o.OnHost,
+		Dial:            w.dial, Keys: keys.OnPad(a.o.Parts.PINPad), Log: a.log, Now: a.o.Now, OnTrace: a.o.OnHost,
 		OnForeign: func(reason, description string) {
 			a.log.Warn("foreign message from the host ignored", "reason", reason)
 		},

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"posagent/agent/emv"
-	"posagent/agent/keys"
 	"posagent/agent/operator"
 	"posagent/agent/payment"
 	"posagent/drivers/icc"
@@ -21,19 +20,9 @@ func (s slot) Activate(ctx context.Context) error {
 	return err
 }
 
-// pad is the PIN pad as the host link and transactions see it: the keeper of the
-// keys, and the only one who ever holds a PIN.
+// pad is the PIN pad as transactions see it: the only one who ever holds a PIN.
+// As the keeper of the keys it is keys.OnPad.
 type pad struct{ dev *pinpad.Dev }
-
-// InstallWorking implements keys.Store.
-func (p pad) InstallWorking(ctx context.Context, use keys.Use, cryptogram, kcv []byte) error {
-	return p.dev.LoadWorkingKey(ctx, string(use), cryptogram, kcv)
-}
-
-// MAC implements keys.Store.
-func (p pad) MAC(ctx context.Context, alg keys.MACAlgorithm, data []byte) ([8]byte, error) {
-	return p.dev.MAC(ctx, string(alg), data)
-}
 
 // EnterPIN implements transaction.PINPad.
 func (p pad) EnterPIN(ctx context.Context, pan payment.PAN, dots func(int)) (emv.PINOutcome, error) {

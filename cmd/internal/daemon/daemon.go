@@ -18,6 +18,7 @@ import (
 
 	"posagent/agent"
 	"posagent/agent/control"
+	"posagent/agent/link"
 	"posagent/drivers/board"
 	"posagent/ota/wire"
 )
@@ -79,6 +80,7 @@ func (s *Settings) load() (*x509.CertPool, *board.Profile, error) {
 // start with these settings.
 func Run(ctx context.Context, s Settings, version string, log *slog.Logger) error {
 	began := time.Now()
+	link.LogLibrary(log.With("subsystem", "mqtt"))
 	roots, profile, err := s.load()
 	if err != nil {
 		return err
