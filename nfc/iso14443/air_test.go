@@ -159,11 +159,8 @@ func TestResolve(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, optsB(nil), &iso14443.Opts{Resolve: true}, nil)
 		want := map[string]bool{}
-		for _, uid := range []string{"08010203", "08010204", "88010203", "0425639A315280", "0425639A315281", "0425639A3152C0",
+		for _, uid := range []string{"08010203", "08010204", "0425639A315280", "0425639A315281", "0425639A3152C0",
 			"04256399315280", "04010203040506070809", "0401020304050607080A", "F8010203"} {
-			if uid[:2] == "88" { // not a first byte that a short UID may have
-				continue
-			}
 			want[uid] = true
 			r.air.Place(iso14443sim.NewPICC(&echo{}, optsA(func(o *iso14443sim.Opts) { o.UID = unhex(t, uid) })))
 		}
@@ -204,26 +201,30 @@ func TestUnsupported(t *testing.T) {
 	}
 }
 
-// A card that comes later is found at once and can be spoken to within 40 ms.
+// A card that comes at any moment is found, and ready for its first APDU within
+// 40 ms of being able to answer, which takes it 5 ms.
 func TestPollWaits(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(r *rig) {
-		var placed time.Time
-		time.AfterFunc(7*time.Second, func() { placed = time.Now(); r.air.Place(r.picc) })
-		c, err := r.reader.Poll(r.ctx, nil)
-		if err != nil {
-			r.Fatal(err)
-		}
-		if d := time.Since(placed); d > 40*time.Millisecond {
-			r.Errorf("card found after %v", d)
-		} else {
-			r.Logf("card ready after %v", d)
-		}
-		r.must(c, ask(1, 1, 1))
-		if r.picc.Early() != 0 {
-			r.Error("a frame came before the guard time was over")
-		}
-	})
+	var worst time.Duration
+	for offset := range time.Duration(16) {
+		bubble(t, func(r *rig) {
+			var able time.Time
+			time.AfterFunc(200*time.Millisecond+offset*time.Millisecond, func() {
+				able = time.Now().Add(5 * time.Millisecond)
+				r.air.Place(r.picc)
+			})
+			c, err := r.reader.Poll(r.ctx, nil)
+			if err != nil {
+				r.Fatal(err)
+			}
+			worst = max(worst, time.Since(able))
+			r.must(c, ask(1, 1, 1))
+		})
+	}
+	t.Logf("card ready %v after it could answer, at worst", worst)
+	if worst > 40*time.Millisecond {
+		t.Errorf("card ready after %v", worst)
+	}
 }
 
 func TestPollEnds(t *testing.T) {

@@ -146,6 +146,9 @@ func TestSecondCardAtEachFrame(t *testing.T) {
 						collisions++
 						return
 					}
+					if at <= 2 || at == 3 && o.Type == oo.Type { // before the last question who is there
+						t.Errorf("%v and %v, frame %d: %v, want ErrCollision", o.Type, oo.Type, at, err)
+					}
 					if err == nil {
 						err = r.transaction(c)
 					}

@@ -149,6 +149,8 @@ func TestBlockRules(t *testing.T) {
 		{"empty chained block", short, "02" + c + " > 12", "", nil},
 		{"response of one byte", short, "02" + c + " > 0290", "", nil},
 		{"response of no byte", short, "02" + c + " > 02", "", nil},
+		{"longer than agreed", short, "02" + c + " > 02" + strings.Repeat("00", 254), "", nil},
+		{"more time 257 times", short, "02" + c + strings.Repeat(" > F201; F201", 256) + " > F201", "", iso14443.ErrBound},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			for _, gone := range []bool{false, true} {
@@ -166,7 +168,7 @@ func TestBlockRules(t *testing.T) {
 						return
 					}
 					want, fe := nfc.ErrTransmission, (*iso14443.FormatError)(nil)
-					if row.err != nil && gone {
+					if row.err != nil && row.err != iso14443.ErrBound && gone {
 						want = nfc.ErrRemoved
 					}
 					if !errors.Is(err, want) || row.err != nil && !errors.Is(err, row.err) || row.err == nil && !errors.As(err, &fe) {
@@ -195,6 +197,22 @@ func (s *script) card() nfc.Card {
 		s.t.Fatal(err)
 	}
 	return card
+}
+
+// A card that keeps the protocol and never answers is given up after 30 s and
+// the waiting time that runs then.
+func TestEndlessAPDU(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		lines := "02" + c + " > F23B" + strings.Repeat("; F23B > -; B2 > F23B", 6) + "; F23B > -"
+		s := &script{t: t, ats: []byte{3, 0x28, 0xE0}, lines: strings.Split(lines, ";")}
+		card := s.card()
+		start := time.Now()
+		_, err := card.Transmit(t.Context(), short)
+		if d := time.Since(start); !errors.Is(err, nfc.ErrTransmission) || !errors.Is(err, iso14443.ErrBound) || d < 30*time.Second || d > longest || !s.ended() {
+			t.Errorf("%v after %v and %d lines", err, d, s.next)
+		}
+	})
 }
 
 // The second APDU begins with the block number that the first one left.

@@ -83,9 +83,10 @@ const (
 	delayA    = 1_236 // FDTA,PICC after a last bit of 1; the same for all cards
 	delayB    = 2_048
 	delayRATS = 20_000
-	// listen is what a card needs after its own frame: ISO/IEC 14443-3, 6.2.1.1
-	// has 1,172 cycles, Book D 6,780.
-	listen = 6_780
+	// listenA and listenB are what a card needs after its own frame: Book D has
+	// 6,780 cycles, and a type B card may ask for 9,472 (ISO/IEC 14443-3, 7.9.4.4).
+	listenA = 6_780
+	listenB = 9_472
 )
 
 // PICC is one contactless card: the protocol around a Card. It belongs to the
@@ -171,7 +172,11 @@ func (p *PICC) hear(m iso14443.Mode, frame []byte, lastBits uint8, begin, end ti
 	s.at, s.typ, s.rate = end.Add(s.after), p.o.Type, rate
 	p.pending = s
 	took := airTime(p.o.Type, rate, bitsOf(s.data, s.lastBits)-uint32(s.align))
-	p.from = s.at.Add(took).Add(max(fc(listen), s.deaf))
+	listen := fc(listenA)
+	if p.o.Type == nfc.TypeB && p.o.ATQB.Protocol>>1&3 == 3 {
+		listen = fc(listenB)
+	}
+	p.from = s.at.Add(took).Add(max(listen, s.deaf))
 }
 
 // answer is a signal after so long.
