@@ -24,9 +24,9 @@ func (j *job) runContact(ctx context.Context, w *watch) error {
 	if out.Kind != emv.Online {
 		return nil
 	}
-	w.report.Request = &Request{*cryptogramOf(out.Cryptogram), hexText(out.DE55), answerWords(j.online)}
+	w.report.Request = &Request{answerWords(j.online), hexText(out.DE55), cryptogramOf(out.Cryptogram)}
 	if j.online == nil {
-		w.report.Remarks = append(w.report.Remarks, "the host was not asked: -arc 00 would let it approve, -unable would let it be out of reach")
+		w.report.Remarks = append(w.report.Remarks, notAsked)
 		return nil
 	}
 	if out, err = session.Complete(ctx, *j.online); err != nil {
@@ -35,6 +35,8 @@ func (j *job) runContact(ctx context.Context, w *watch) error {
 	w.report.record(out, w.options.Reveal)
 	return nil
 }
+
+const notAsked = "the host was not asked: -arc 00 would let it approve, -unable would let it be out of reach"
 
 // answerWords is the host's answer in words.
 func answerWords(a *emv.OnlineResult) string {

@@ -43,7 +43,7 @@ func golden(t *testing.T, name string, got []byte) {
 func settings(tb testing.TB, more map[string]string) judge.Settings {
 	tb.Helper()
 	text, err := json.Marshal(map[string]any{
-		"applications": cardsim.Applications(), "capks": cardsim.CAPKs(),
+		"applications": cardsim.Applications(), "capks": cardsim.ContactlessCAPKs(), "aid": []string{"A000000003", "A000000004"},
 		"amount": "123.45", "date": "2026-03-14", "time": "15:09:26", "un": "01020304", "exponent": 2, "force-online": false,
 	})
 	if err != nil {
@@ -68,6 +68,82 @@ func open(tb testing.TB, name string) *cardsim.Card {
 		tb.Fatal(err)
 	}
 	return card
+}
+
+// TestContactless does what TestRun does in the field.
+func TestContactless(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		card, outcome, kernel string
+		more                  map[string]string
+	}{
+		{"k2-cda", "approve", "2", nil},
+		{"k3-fdda", "approve", "3", nil},
+		{"k3-online-pin", "approve", "3", map[string]string{"arc": "00", "cvm-limit": "100"}},
+		{"k7-fdda", "approve", "7", nil},
+		{"k7-bad-fdda", "decline", "7", nil},
+		{"k3-insert", "not_accepted", "3", nil},
+		{"two-applications", "online", "7", map[string]string{"floor-limit": "0"}},
+	} {
+		t.Run(c.card, func(t *testing.T) {
+			t.Parallel()
+			more := map[string]string{"interface": "contactless"}
+			maps.Copy(more, c.more)
+			s := settings(t, more)
+			card, err := cardsim.OpenContactless(c.card)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var recording bytes.Buffer
+			recorder := judge.Record(cardsim.InField(card), &recording)
+			live := run(t, recorder, s, judge.Options{})
+			if err := recorder.Close(); err != nil {
+				t.Fatal(err)
+			}
+			golden(t, "contactless-"+c.card+".script", recording.Bytes())
+			script, err := judge.ParseScript(&recording)
+			if err != nil {
+				t.Fatal(err)
+			}
+			report := run(t, script.Card(judge.MatchExact), s, judge.Options{})
+			if !reflect.DeepEqual(live, report) {
+				t.Errorf("the recording tells another story\nlive %+v\nscript %+v", live, report)
+			}
+			if report.Outcome != c.outcome || report.Kernel != c.kernel {
+				t.Errorf("outcome %s (%s, %s) of kernel %s; want %s of %s", report.Outcome, report.Meaning, report.Cause, report.Kernel, c.outcome, c.kernel)
+			}
+			var text bytes.Buffer
+			if err := report.WriteText(&text); err != nil {
+				t.Fatal(err)
+			}
+			golden(t, "contactless-"+c.card+".txt", text.Bytes())
+			for _, a := range card.Personality().Applications {
+				if strings.Contains(text.String(), a.PAN) {
+					t.Errorf("%q is not hidden", a.PAN)
+				}
+			}
+		})
+	}
+}
+
+// TestEveryContactlessPersonality: whatever is in the field, a run ends with an outcome.
+func TestEveryContactlessPersonality(t *testing.T) {
+	t.Parallel()
+	for _, name := range cardsim.ContactlessNames() {
+		card, err := cardsim.OpenContactless(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := run(t, cardsim.InField(card), settings(t, map[string]string{"interface": "contactless", "arc": "00"}), judge.Options{Explain: true})
+		if r.Outcome == "" || r.Contactless == nil {
+			t.Errorf("%s: no outcome: %+v", name, r)
+		}
+		for _, s := range r.Steps {
+			if s.Section == "" {
+				t.Errorf("%s: step %q has no section", name, s.Name)
+			}
+		}
+	}
 }
 
 func run(tb testing.TB, card emv.Card, s judge.Settings, o judge.Options) *judge.Report {

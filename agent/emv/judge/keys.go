@@ -36,7 +36,7 @@ var Keys = []Key{
 	{Name: "tac-default", Arg: "hex", Help: "terminal action code default of every -aid: 5 bytes (default DC4000A800)"},
 	{Name: "tac-denial", Arg: "hex", Help: "terminal action code denial (default 0010000000)"},
 	{Name: "tac-online", Arg: "hex", Help: "terminal action code online (default DC4004F800)"},
-	{Name: "floor-limit", Arg: "decimal", Help: "floor limit, 9F1B: above it contact goes online (default 500); of the contactless reader too (default 0)"},
+	{Name: "floor-limit", Arg: "decimal", Help: "floor limit, 9F1B, of every -aid and of the contactless reader: above it transactions go online (default 500)"},
 	{Name: "random-threshold", Arg: "decimal", Help: "amount above which random selection is biased (default 0)"},
 	{Name: "random-target", Arg: "percent", Help: "transactions below the floor limit that go online by chance (default 0)"},
 	{Name: "random-max", Arg: "percent", Help: "the same at the floor limit (default: random-target)"},

@@ -11,31 +11,31 @@ import (
 // A Report is one transaction, explained. Its JSON names are stable. Secrets are masked unless it was run with
 // Options.Reveal.
 type Report struct {
-	Interface  string      `json:"interface"` // "contact" or "contactless"
-	Kernel     string      `json:"kernel"`    // "contact", "2", "3" or "7"; empty when none was started
-	Terminal   Terminal    `json:"terminal"`
-	Candidates []Candidate `json:"candidates"`
-	AID        string      `json:"aid"` // of the selected application
-	Label      string      `json:"label"`
-	PAN        string      `json:"pan"`
-	Sequence   string      `json:"pan_sequence"`
-	Expiry     string      `json:"expiry"` // YYMM
-	APDUs      []APDU      `json:"apdus"`
-	Steps      []Step      `json:"steps"`
-	Request    *Request    `json:"request,omitempty"` // to the host, when there was one
-	TVR        Bits        `json:"tvr"`
-	TSI        Bits        `json:"tsi"`
-	CVM        CVM         `json:"cvm"`
-	Cryptogram *Cryptogram `json:"cryptogram"` // the last one; null when the card gave none
-	ARC        string      `json:"arc"`
-	Scripts    string      `json:"script_results"`
-	Outcome    string      `json:"outcome"`
-	Reason     string      `json:"reason"`
-	Meaning    string      `json:"meaning"`                      // outcome and reason in words
-	Cause      string      `json:"cause,omitempty"`              // what exactly the card did
-	DE55       string      `json:"de55"`                         // data objects for the host, after the last step
-	Remarks    []string    `json:"remarks,omitempty"`            // of the judge, for example on the script
-	Interfaces []string    `json:"interface_requests,omitempty"` // what a contactless outcome asks the terminal for
+	Interface   string      `json:"interface"` // "contact" or "contactless"
+	Kernel      string      `json:"kernel"`    // "contact", "2", "3" or "7"; empty when none was started
+	Terminal    Terminal    `json:"terminal"`
+	Candidates  []Candidate `json:"candidates"`
+	AID         string      `json:"aid"` // of the selected application
+	Label       string      `json:"label"`
+	PAN         string      `json:"pan"`
+	Sequence    string      `json:"pan_sequence"`
+	Expiry      string      `json:"expiry"` // YYMM
+	APDUs       []APDU      `json:"apdus"`
+	Steps       []Step      `json:"steps"`
+	Request     *Request    `json:"request,omitempty"` // to the host, when there was one
+	TVR         Bits        `json:"tvr"`
+	TSI         Bits        `json:"tsi"`
+	CVM         CVM         `json:"cvm"`
+	Cryptogram  *Cryptogram `json:"cryptogram"` // the last one; null when the card gave none
+	ARC         string      `json:"arc"`
+	Scripts     string      `json:"script_results"`
+	Outcome     string      `json:"outcome"`
+	Reason      string      `json:"reason"`
+	Meaning     string      `json:"meaning"`           // outcome and reason in words
+	Cause       string      `json:"cause,omitempty"`   // what exactly the card did
+	DE55        string      `json:"de55"`              // data objects for the host, after the last step
+	Remarks     []string    `json:"remarks,omitempty"` // of the judge, for example on the script
+	Contactless *Tap        `json:"contactless,omitempty"`
 }
 
 // Terminal is what a run depends on and a reader of the report cannot see elsewhere.
@@ -98,9 +98,9 @@ type Step struct {
 
 // Request is the online request of the transaction.
 type Request struct {
-	Cryptogram Cryptogram `json:"cryptogram"`
-	DE55       string     `json:"de55"`
-	Answer     string     `json:"answer"` // in words
+	Answer     string      `json:"answer"` // in words
+	DE55       string      `json:"de55"`
+	Cryptogram *Cryptogram `json:"cryptogram"`
 }
 
 // CVM is the CVM Results in words.

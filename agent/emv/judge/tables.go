@@ -68,7 +68,10 @@ func (r *reading) tables() {
 
 // contactless reads the reader's limits.
 func (r *reading) contactless() {
-	r.j.limits = limits{floor: r.amount("floor-limit", "0"), cvm: r.amount("cvm-limit", "1000"), transaction: -1}
+	r.j.limits = limits{floor: -1, cvm: r.amount("cvm-limit", "1000"), transaction: -1}
+	if r.s.value("floor-limit", "") != "" {
+		r.j.limits.floor = r.amount("floor-limit", "")
+	}
 	if r.s.value("transaction-limit", "") != "" {
 		r.j.limits.transaction = r.amount("transaction-limit", "")
 	}

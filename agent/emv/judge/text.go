@@ -112,7 +112,7 @@ func (p *page) apdu(a APDU) {
 func (p *page) candidates(list []Candidate) {
 	p.line("  candidates")
 	for i, c := range list {
-		text := fmt.Sprintf("    %d. %s %s", i+1, c.AID, c.Label)
+		text := strings.TrimRight(fmt.Sprintf("    %d. %s %s", i+1, c.AID, c.Label), " ")
 		if c.Preferred != "" {
 			text += " (" + c.Preferred + ")"
 		}
@@ -152,9 +152,13 @@ func (p *page) result(r *Report) {
 	if r.CVM.Condition != "" {
 		cvm += ", " + r.CVM.Condition
 	}
-	row("CVM", cvm+": "+r.CVM.Result)
+	if r.Contactless == nil || r.CVM.Hex != "000000" { // kernels 3 and 7 have no CVM Results
+		row("CVM", cvm+": "+r.CVM.Result)
+	}
 	if q := r.Request; q != nil {
-		row("request", q.Cryptogram.text())
+		if q.Cryptogram != nil {
+			row("request", q.Cryptogram.text())
+		}
 		row("answer", q.Answer)
 	}
 	if r.Cryptogram != nil {
@@ -165,8 +169,13 @@ func (p *page) result(r *Report) {
 	if r.DE55 != "" {
 		p.hex("", fmt.Sprintf("%-13s", "DE 55"), r.DE55)
 	}
-	for _, text := range r.Interfaces {
-		row("terminal", text)
+	if c := r.Contactless; c != nil {
+		row("kernel", r.Kernel)
+		row("entry point", strings.TrimSpace(c.Outcome+" "+c.Start))
+		row("verification", c.CVM)
+		row("message", c.Message)
+		row("other way", c.Alternate)
+		row("balance", c.Balance)
 	}
 	for _, text := range r.Remarks {
 		row("remark", text)

@@ -21,10 +21,7 @@ var sections = map[string]string{
 	"issuer scripts before the final cryptogram": "Book 3, 10.10",
 	"completion":                                 "Book 3, 10.11 and 6.5.5",
 	"completion, unable to go online":            "Book 3, 10.11; Book 4, 6.3.8",
-	"pre-processing":                             "Book B, 3.1",
-	"combination selection":                      "Book B, 3.3",
-	"kernel activation":                          "Book B, 3.4",
-	"outcome processing":                         "Book B, 3.5",
+	"card read":                                  "Book B, 3.5 (contactless)",
 }
 
 var reasonWords = map[emv.Reason]string{
