@@ -15,6 +15,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"posagent/agent/emv"
 	"posagent/agent/emv/cardsim"
 )
 
@@ -122,13 +123,18 @@ func runCard(ctx context.Context, args []string, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "tcp", *addr)
-	if err != nil {
-		return fmt.Errorf("reach the virtual reader (is pcscd running, with vsmartcard-vpcd?): %w", err)
+	for {
+		var d net.Dialer
+		conn, err := d.DialContext(ctx, "tcp", *addr)
+		if err != nil {
+			return fmt.Errorf("reach the virtual reader (is pcscd running, with vsmartcard-vpcd?): %w", err)
+		}
+		log.Info("card inserted", "card", *name, "reader", *addr)
+		if err := insert(ctx, conn, card); !errors.Is(err, errMute) {
+			return err
+		}
+		log.Info("card fell silent: taken out and put in again", "card", *name)
 	}
-	log.Info("card inserted", "card", *name, "reader", *addr)
-	return insert(ctx, conn, card)
 }
 
 func listCards(out io.Writer) error {
@@ -152,7 +158,17 @@ func listCards(out io.Writer) error {
 
 // writeCardSettings writes what terminalctl emv run -settings reads.
 func writeCardSettings(name string) error {
-	b, err := json.MarshalIndent(map[string]any{"applications": cardsim.Applications(), "capks": cardsim.ContactlessCAPKs()}, "", "  ")
+	applications := cardsim.Applications()
+	for _, rid := range []string{"A000000003", "A000000004"} { // of the contactless cards
+		aid, err := emv.ParseAID(rid)
+		if err != nil {
+			return fmt.Errorf("write settings: %w", err)
+		}
+		one := applications[0]
+		one.AID = aid
+		applications = append(applications, one)
+	}
+	b, err := json.MarshalIndent(map[string]any{"applications": applications, "capks": cardsim.ContactlessCAPKs()}, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write settings: %w", err)
 	}
@@ -171,8 +187,8 @@ const (
 )
 
 // insert answers the virtual reader until ctx ends. A frame is a length of two bytes, high first, and that many bytes:
-// one byte is a control code, more are a command APDU. Only a command and the ATR are answered; a mute card answers
-// with an empty frame.
+// one byte is a control code, more are a command APDU. Only a command and the ATR are answered. The reader has no way to
+// hear that a card is mute and would wait half a minute: the card is pulled instead, which is errMute.
 func insert(ctx context.Context, conn net.Conn, card chip) error {
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
@@ -193,13 +209,17 @@ func insert(ctx context.Context, conn net.Conn, card chip) error {
 			card.Reset()
 			continue
 		default:
-			answer = card.Transmit(payload)
+			if answer = card.Transmit(payload); len(answer) == 0 {
+				return errMute
+			}
 		}
 		if err := writeFrame(conn, answer); err != nil && ctx.Err() == nil {
 			return fmt.Errorf("virtual reader: %w", err)
 		}
 	}
 }
+
+var errMute = errors.New("the card is mute")
 
 func readFrame(r io.Reader) ([]byte, error) {
 	var head [2]byte
