@@ -66,6 +66,7 @@
 //	cash, cashback                                 Book 3, 10.5                     contact.TestCVM/05 with cashback
 //	unrecognised CVM                               Book 3, 10.5                     contact.TestCVM/unrecognised CVM goes on
 //	CVM results, TVR and TSI of each end           Book 4, 6.3.4.5                  contact.TestCards
+//	TVR and TSI after each step                    Book 3, 10                       contact.TestRegistersAfterEachStep
 //	plaintext PIN                                  Book 3, 10.5.1                   contact.TestCards/plain-pin
 //	PIN try counter, last try, try limit           Book 3, 10.5.1; Book 4, 6.3.4.1  contact.TestPINTries
 //	answers to VERIFY                              Book 3, 6.5.12                   contact.TestPINAnswers

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"posagent/agent/emv"
@@ -185,6 +187,73 @@ func TestCardsAreAllProven(t *testing.T) {
 	for _, name := range cardsim.Names() {
 		if row := []byte(`{"` + name + `", `); !bytes.Contains(text, row) && !bytes.Contains(more, row) {
 			t.Errorf("nothing proves what %q is said to do", name)
+		}
+	}
+}
+
+// TestRegistersAfterEachStep: TVR, TSI and CVM results are right when a step ends, not only at the end. EMV 4.4 Book 3, 10
+// and Annex C5, C6.
+func TestRegistersAfterEachStep(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		card string
+		pins []string
+		want string
+	}{
+		{"limits-reached", nil, `application selection 0000000000 0000
+read application data 0000000000 0000
+offline data authentication 0000000000 8000
+processing restrictions 0000000000 8000
+cardholder verification 0000000000 C000
+terminal risk management 0000006000 C800
+terminal action analysis 0000006000 C800
+first GENERATE AC 0000006000 E800
+issuer authentication 0000006000 F800
+issuer scripts before the final cryptogram 0000006000 F800
+completion 0000006000 F800
+`},
+		{"plain-pin", []string{"9", "9", "9"}, `application selection 0000000000 0000
+read application data 0000000000 0000
+offline data authentication 0000000000 8000
+processing restrictions 0000000000 8000
+cardholder verification 0000A00000 C000
+terminal risk management 0000A00000 C800
+terminal action analysis 0000A00000 C800
+first GENERATE AC 0000A00000 E800
+`},
+		{"hostile-dynamic", nil, `application selection 0000000000 0000
+read application data 0000000000 0000
+offline data authentication 0800000000 8000
+processing restrictions 0800000000 8000
+cardholder verification 0800000000 C000
+terminal risk management 0800000000 C800
+terminal action analysis 0800000000 C800
+first GENERATE AC 0800000000 E800
+completion, unable to go online 0800000000 E800
+`},
+	} {
+		var text strings.Builder
+		k := everything(t)
+		k.Trace = func(e emv.Event) {
+			if s, ok := e.(emv.StepEvent); ok {
+				fmt.Fprintf(&text, "%s %X %X\n", s.Step, s.TVR[:], s.TSI[:])
+			}
+		}
+		session, out, err := k.Start(t.Context(), cardsim.Direct(open(t, c.card)), emv.Transaction{Amount: 100}, &pinPad{pins: c.pins})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out.Kind == emv.Online {
+			r := emv.OnlineResult{UnableToGoOnline: true}
+			if c.card == "limits-reached" {
+				r = host(t, out, "00")
+			}
+			if _, err := session.Complete(t.Context(), r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if text.String() != c.want {
+			t.Errorf("%s:\n%swant\n%s", c.card, text.String(), c.want)
 		}
 	}
 }

@@ -103,7 +103,7 @@ type sm2World struct {
 	authority              oda.SM2Authority
 	issuerCert, iccCert    []byte
 	issuerBody, iccBody    []byte
-	static, ddol, dynamic  []byte
+	static, ddol           []byte
 	ssad, sdad, sdadNumber []byte
 }
 
