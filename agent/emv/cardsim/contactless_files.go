@@ -83,17 +83,25 @@ func (p *tapApp) certify(ring map[string]rsaKey, static []byte) error {
 		cert, remainder := issuerCertificate(ring[ca.key], issuer, p.PAN)
 		keys := tlv.Append(nil, 0x8F, []byte{ca.index})
 		keys = tlv.Append(keys, 0x9F32, issuer.E)
-		keys = tlv.Append(keys, 0x92, remainder)
+		keys = appendIf(keys, 0x92, remainder)
 		keys = tlv.Append(keys, 0x9F4A, []byte{0x82})
 		p.put(sfiMain, 3, tlv.Append(nil, 0x90, cert))
 		cert, remainder = iccCertificate(issuer, p.icc, p.PAN, static)
 		keys = tlv.Append(keys, 0x9F47, p.icc.E)
-		keys = tlv.Append(keys, 0x9F48, remainder)
+		keys = appendIf(keys, 0x9F48, remainder)
 		p.put(sfiMain, 2, keys)
 		p.put(sfiMain, 4, tlv.Append(nil, 0x9F46, cert))
 		return nil
 	}
 	return fmt.Errorf("%w: no test CA for %v", ErrPersonality, p.AID)
+}
+
+// appendIf appends a data object that is not empty.
+func appendIf(dst []byte, tag tlv.Tag, value []byte) []byte {
+	if len(value) == 0 {
+		return dst
+	}
+	return tlv.Append(dst, tag, value)
 }
 
 // entry is the application's directory entry. EMV Contactless Book B, 3.3.1, table 3-2.
