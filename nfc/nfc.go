@@ -41,8 +41,9 @@ type Card interface {
 	UID() []byte
 	// Transmit sends one command APDU and returns the whole response APDU, at
 	// least 2 bytes, SW1 SW2 last. The error is ErrRemoved, wraps
-	// ErrTransmission, or is that of ctx or of the reader. After it the field is
-	// off and the card is lost.
+	// ErrTransmission, or is that of ctx or of the reader; after it the field is
+	// off and the card is lost. A command that is too short or too long is not
+	// sent, and its error loses nothing.
 	Transmit(ctx context.Context, capdu []byte) (rapdu []byte, err error)
 	// Present asks the active card for a sign of life without disturbing it.
 	// When it is false, or with an error, the card is lost.

@@ -109,18 +109,18 @@ func (r *Reader) poll(ctx context.Context, cycles uint32, fresh bool) (*Card, er
 			return nil, err
 		}
 		card, err := r.cycle(ctx, limit)
-		var rate errRate
-		switch fresh = false; {
-		case err == nil:
+		if err == nil {
 			return card, nil
-		case errors.Is(err, nfc.ErrNoCard):
-		case errors.As(err, &rate) && onAir(err):
-			limit = Rate106
-			fresh, last = true, err
-		case onAir(err):
-			fresh, last = true, err
-		default:
+		}
+		fresh = onAir(err)
+		if !fresh && !errors.Is(err, nfc.ErrNoCard) {
 			return nil, err
+		}
+		if fresh {
+			last = err
+		}
+		if rate := (errRate{}); errors.As(err, &rate) {
+			limit = Rate106
 		}
 	}
 	return nil, last

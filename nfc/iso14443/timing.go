@@ -32,7 +32,7 @@ const (
 	fcStart = 384
 )
 
-// Retransmit is the pause before an activation command is sent again:
+// retransmit is the pause before an activation command is sent again:
 // tRETRANSMISSION, 3 ms to 33 ms.
 const retransmit = 3 * time.Millisecond
 
