@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"posagent/agent/emv"
 	"posagent/agent/emv/oda"
@@ -92,7 +93,7 @@ func (s *Session) onePIN(ctx context.Context, req emv.OfflinePINRequest) (sw emv
 	req.Verify = gate.verify
 	pad, _ := s.dialogue.(emv.OfflinePINPad) // supports has seen it
 	out, err := pad.OfflinePIN(ctx, req)
-	gate.open = false
+	gate.shut()
 	switch {
 	case gate.err != nil: // the card is gone or the caller gave up: what the pad says of it does not matter
 		return 0, false, gate.err
@@ -128,16 +129,26 @@ func (s *Session) challenge(ctx context.Context) (c [8]byte, ok bool, err error)
 	return [8]byte(data), true, nil
 }
 
-// verifyGate lets exactly one VERIFY of a plaintext PIN block through to the card, and hears the answer.
+// verifyGate lets exactly one VERIFY of a plaintext PIN block through to the card, and hears the answer. A pad may call it
+// from a goroutine of its own.
 type verifyGate struct {
 	link *link
+	mu   sync.Mutex // guards what follows, and the link while the pad has it
 	open bool
 	sent bool
 	sw   emv.SW
 	err  error // a *stop
 }
 
+func (g *verifyGate) shut() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.open = false
+}
+
 func (g *verifyGate) verify(ctx context.Context, capdu []byte) (emv.SW, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	cmd, err := emv.ParseCommand(capdu)
 	if err != nil || !g.open || cmd.CLA != 0 || cmd.INS != emv.InsVerify || cmd.P1 != 0 || cmd.P2 != emv.VerifyPlain ||
 		len(cmd.Data) != emv.PlainPINBlock || cmd.Le {
