@@ -39,7 +39,8 @@
 // # Limits
 //
 // No issuer update after the host's answer (two presentments), no mag-stripe mode, no data storage, no kernel 1, 4, 5, 6
-// or 8, no domestic kernel identifiers (directory entries that ask for one are skipped). Kernel 7 is built from what is
+// or 8, no domestic kernel identifiers (directory entries that ask for one are skipped). Kernels 3 and 7 verify a signature
+// only for an offline approval, not for an online request, and leave Application Usage Control to the issuer. Kernel 7 is built from what is
 // public: RID A000000333, the qPBOC flow of PBOC 3.0 part 12 and its tags; the scheme's own book is not public, and SM
 // algorithms are refused with DF69 = 00. A refund only learns the account: whatever cryptogram the card gives but a TC,
 // the host decides.

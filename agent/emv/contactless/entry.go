@@ -253,3 +253,9 @@ func (r *Reader) outcome(err error) Outcome {
 	r.s.fill(&o)
 	return o
 }
+
+// Forget drops what a Reader keeps between sales: torn transactions and issuer keys. Call it when the list of CA keys or
+// the binding to a merchant changes.
+func (r *Reader) Forget() {
+	r.torn, r.keys = tornLog{}, keyCache{}
+}

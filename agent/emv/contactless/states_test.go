@@ -186,3 +186,32 @@ func TestConfiguration(t *testing.T) {
 		t.Errorf("TTQ %v %v", q, err)
 	}
 }
+
+// TestDecided2 is Book C-2, S910: what a cryptogram of kernel 2 comes to.
+func TestDecided2(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name      string
+		got, want emv.CryptogramType
+		kind      Kind
+		pcii      string
+		terminal  emv.TerminalType
+	}{
+		{"TC", emv.TC, emv.TC, Approved, "", 0x22},
+		{"ARQC", emv.ARQC, emv.TC, Online, "", 0x22},
+		{"ARQC without a host", emv.ARQC, emv.TC, Declined, "", 0x23},
+		{"AAC", emv.AAC, emv.ARQC, Declined, "000000", 0x22},
+		{"AAC, see phone", emv.AAC, emv.ARQC, TryAgain, "000001", 0x22},
+		{"AAC, on-device CVM asked for", emv.AAC, emv.ARQC, TryAgain, "000300", 0x22},
+	} {
+		r := testReader(t)
+		r.config.Terminal.Type = c.terminal
+		if c.pcii != "" {
+			r.s.store.Set(0xDF4B, unhex(t, c.pcii), tlv.ICC)
+		}
+		var e *end
+		if err := r.s.decided2(c.got, request{kind: c.want}); !errors.As(err, &e) || e.kind != c.kind || e.phone != (c.kind == TryAgain) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
