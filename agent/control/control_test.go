@@ -71,7 +71,7 @@ func (x *terminal) Sale(ctx context.Context, r SaleRequest) (SaleAnswer, error) 
 func (x *terminal) Reprint(ctx context.Context, id string) error { return x.note(ctx, "reprint "+id) }
 
 func (x *terminal) SelfTest(context.Context) []Part {
-	x.note(nil, "selftest")
+	x.note(context.Background(), "selftest")
 	return nil
 }
 
@@ -84,12 +84,12 @@ type reader struct {
 }
 
 func (r reader) List(o journal.ListOptions) ([]journal.Record, error) {
-	r.x.note(nil, "list "+strings.Trim(strings.Join(strings.Fields(jsonOf(o)), ""), "\n"))
+	r.x.note(context.Background(), "list "+strings.Trim(strings.Join(strings.Fields(jsonOf(o)), ""), "\n"))
 	return r.x.records, r.x.err
 }
 
 func (r reader) Record(id string) (journal.Record, error) {
-	r.x.note(nil, "record "+id)
+	r.x.note(context.Background(), "record "+id)
 	for _, rec := range r.x.records {
 		if rec.ID == id {
 			return rec, nil
@@ -99,7 +99,7 @@ func (r reader) Record(id string) (journal.Record, error) {
 }
 
 func (r reader) BySTAN(b payment.Batch, s payment.STAN) (journal.Record, error) {
-	r.x.note(nil, "stan "+b.String()+" "+s.String())
+	r.x.note(context.Background(), "stan "+b.String()+" "+s.String())
 	for _, rec := range r.x.records {
 		if rec.STAN == s && rec.Batch == b {
 			return rec, nil
