@@ -39,7 +39,7 @@
 //	confirmation                                   Book 1, 12.4                     contact.TestConfirmation
 //	refused application is struck                  Book 1, 12.4                     contact.TestSelection/12.4 refused application is struck
 //	FCI of an application                          Book 1, 11.3.4                   contact.TestParseFCI
-//	language and code table                        Book 4, 11.1                     contact.TestBlockedByScript
+//	language and code table                        Book 4, 11.1                     contact.TestCardholderTexts
 //	GET PROCESSING OPTIONS, both formats           Book 3, 6.5.8, 10.1              contact.TestParseOptions
 //	data object lists: padding and cutting         Book 3, 5.4                      tlv.TestFillDOL
 //	PDOL                                           Book 3, 10.1                     contact.TestCards/pdol

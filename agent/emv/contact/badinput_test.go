@@ -334,3 +334,43 @@ func TestRevoked(t *testing.T) {
 		}
 	}
 }
+
+// TestCardholderTexts: language preference, preferred name and its code table. EMV 4.4 Book 4, 11.1 and 11.3.
+func TestCardholderTexts(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, old, with string // in the answer to SELECT
+		label, language string
+		table           uint8
+	}{
+		{"preferred name of the Latin table", "", "", "BEST CARD", "zhen", 1},
+		{"table that cannot be shown", "\x9F\x11\x01\x01", "\x9F\x11\x01\x05", "TEST DEBIT", "zhen", 5},
+		{"table that does not exist", "\x9F\x11\x01\x01", "\x9F\x11\x01\x63", "TEST DEBIT", "zhen", 0},
+		{"language in capitals", "zhen", "ZHEN", "BEST CARD", "", 1},
+		{"language of a printer command", "zhen", "\x1B@en", "BEST CARD", "", 1},
+		{"name with a printer command", "BEST", "B\x1B@T", "B@T CARD", "zhen", 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			p, err := cardsim.Load("approves-offline")
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.Applications[0].Preferred = "BEST CARD"
+			card, err := cardsim.New(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tap := &tamper{card: cardsim.Direct(card), change: func(_ int, capdu, r []byte) []byte {
+				if capdu[1] == emv.InsSelect && c.old != "" {
+					return bytes.Replace(r, []byte(c.old), []byte(c.with), 1)
+				}
+				return r
+			}}
+			_, out, err := newKernel(t).Start(t.Context(), tap, emv.Transaction{Amount: 100}, &dialogue{})
+			if err != nil || out.Kind != emv.Approve || out.Label != c.label || out.Language != c.language || out.CodeTable != c.table {
+				t.Fatalf("%s %v: label %q, language %q, table %d", out.Kind, err, out.Label, out.Language, out.CodeTable)
+			}
+		})
+	}
+}

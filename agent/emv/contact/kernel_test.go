@@ -197,6 +197,8 @@ func TestCompletion(t *testing.T) {
 		{"wrong ARPC in the second cryptogram", "no-cvm", func(r *emv.OnlineResult) { r.IssuerAuthData[0] ^= 1 }, emv.Decline, emv.ReasonCardDeclined, "0000000000", "00", "", 0},
 		{"unable to go online", "dda-online", func(r *emv.OnlineResult) { *r = emv.OnlineResult{UnableToGoOnline: true} }, emv.Approve, emv.ReasonUnableOnline, "0000000000", "Y3", "", 0},
 		{"unable to go online, action code", "bad-dda", func(r *emv.OnlineResult) { *r = emv.OnlineResult{UnableToGoOnline: true} }, emv.Decline, emv.ReasonUnableOnline, "0800000000", "Z3", "", 0},
+		{"unable to go online, lower limit", "limits", func(r *emv.OnlineResult) { *r = emv.OnlineResult{UnableToGoOnline: true} }, emv.Approve, emv.ReasonUnableOnline, "0000004000", "Y3", "", 0},
+		{"unable to go online, upper limit", "limits-reached", func(r *emv.OnlineResult) { *r = emv.OnlineResult{UnableToGoOnline: true} }, emv.Decline, emv.ReasonUnableOnline, "0000006000", "Z3", "", 0},
 		{"script before", "dda-online", func(r *emv.OnlineResult) { r.Scripts = script71 }, emv.Approve, emv.ReasonCardApproved, "0000000000", "00", "2001020304", 1},
 		{"script after fails at its first command", "dda-online", func(r *emv.OnlineResult) { r.Scripts = script72 }, emv.Approve, emv.ReasonCardApproved, "0000000010", "00", "1105060708", 0},
 		{"both scripts", "cda-online", func(r *emv.OnlineResult) { r.Scripts = append(script71[:len(script71):len(script71)], script72...) }, emv.Approve, emv.ReasonCardApproved, "0000000010", "00", "20010203041105060708", 1},
