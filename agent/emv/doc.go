@@ -57,6 +57,7 @@
 //	DDOL, and that of the terminal                 Book 2, 6.5.1                    contact.TestDDOL
 //	CDA, first cryptogram                          Book 2, 6.6                      contact.TestBitFlips/SDAD of CDA
 //	CDA, second cryptogram                         Book 2, 6.6                      contact.TestChangingAnswers
+//	CDA asked for and not given                    Book 2, 6.6                      contact.TestUnsignedApproval
 //	application version                            Book 3, 10.4.1                   contact.TestRestrictions/10.4.1 versions differ
 //	application usage control                      Book 3, 10.4.2                   contact.TestRestrictions/10.4.2 domestic card abroad
 //	effective and expiration dates                 Book 3, 10.4.3                   contact.TestRestrictions/10.4.3 expired yesterday

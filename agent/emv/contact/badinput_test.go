@@ -374,3 +374,24 @@ func TestCardholderTexts(t *testing.T) {
 		})
 	}
 }
+
+// TestUnsignedApproval: a cryptogram without the combined signature that was asked for is never an approval. EMV 4.4 Book
+// 2, 6.6.2.
+func TestUnsignedApproval(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string][]byte{
+		"format 2": append(append([]byte{0x77, 0x14, 0x9F, 0x27, 1, 0x40, 0x9F, 0x36, 2, 0, 2, 0x9F, 0x26, 8}, make([]byte, 8)...), 0x90, 0x00),
+		"format 1": append(append([]byte{0x80, 0x0B, 0x40, 0, 2}, make([]byte, 8)...), 0x90, 0x00),
+	} {
+		tap := &tamper{card: cardsim.Direct(open(t, "pdol")), change: func(_ int, capdu, r []byte) []byte {
+			if capdu[1] == emv.InsGenerateAC {
+				return bytes.Clone(answer)
+			}
+			return r
+		}}
+		_, out, err := newKernel(t).Start(t.Context(), tap, emv.Transaction{Amount: 100}, &dialogue{})
+		if err != nil || out.Kind != emv.Decline || out.Reason != emv.ReasonCDAFailed || !out.TVR.Has(emv.CDAFailed) {
+			t.Errorf("%s: %s %q %v %v, TVR %v", name, out.Kind, out.Reason, out.Cause, err, out.TVR)
+		}
+	}
+}
