@@ -19,6 +19,10 @@
 // A card verifies PINs, in plain and enciphered under its own or a separate key, counts wrong ones, and obeys the scripts
 // that block card or application and unblock the PIN. The PIN of every card here that has one is 1234.
 //
+// Contactless is the same for a card in the field: a PPSE and applications of kernels 2, 3 and 7 with fDDA, CDA, relay
+// resistance and torn transactions. OpenContactless, ContactlessNames and InField are its Open, Names and Direct; its
+// personalities are personalities/contactless/*.json.
+//
 // A card remembers its transaction counter, PIN tries, blocks and script count over Reset, as a chip does, and forgets
 // them with the value. A Card may be used from several goroutines; commands are answered one at a time.
 //

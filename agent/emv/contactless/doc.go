@@ -23,7 +23,8 @@
 //
 // A card drives nothing without a bound: commands, response bytes and time of one tap, directory entries, records,
 // relay resistance retries, restarts. No input makes the package panic. A card cannot set what the terminal set. Only a
-// verified signature over the transaction approves offline, whatever the action codes say.
+// verified signature over the transaction approves offline, and in kernel 2 only within the times of relay resistance,
+// whatever the action codes say.
 //
 // # In the field and after it
 //

@@ -41,7 +41,7 @@ func testReader(tb testing.TB) *Reader {
 }
 
 func FuzzPPSE(f *testing.F) {
-	f.Add(unhex(f, "6F 2B 84 0E 325041592E5359532E4444463031 A5 19 BF0C 16 61 14 4F 07 A0000000031010 87 01 01 9F2A 01 03 9F29 02 ABCD"))
+	f.Add(unhex(f, "6F 2C 84 0E 325041592E5359532E4444463031 A5 1A BF0C 17 61 15 4F 07 A0000000031010 87 01 01 9F2A 01 03 9F29 02 ABCD"))
 	f.Add(unhex(f, "6F 10 84 0E 325041592E5359532E4444463031"))
 	r := testReader(f)
 	f.Fuzz(func(t *testing.T, in []byte) {
@@ -60,7 +60,7 @@ func FuzzPPSE(f *testing.F) {
 }
 
 func FuzzFCI(f *testing.F) {
-	f.Add(unhex(f, "6F 17 84 07 A0000000031010 A5 0C 50 03 544150 9F38 03 9F6604"))
+	f.Add(unhex(f, "6F 16 84 07 A0000000031010 A5 0B 50 03 544150 9F38 03 9F6604"))
 	r := testReader(f)
 	f.Fuzz(func(t *testing.T, in []byte) {
 		s := &r.s
@@ -120,21 +120,53 @@ func (c *fuzzCard) Transmit(context.Context, []byte) ([]byte, error) {
 	return append(bytes.Clone(out), 0x90, 0x00), nil
 }
 
+// join makes a fuzzCard's script of answers.
+func join(tb testing.TB, parts ...string) (out []byte) {
+	for _, p := range parts {
+		b := unhex(tb, p)
+		out = append(append(out, byte(len(b))), b...)
+	}
+	return out
+}
+
+// scripts are whole cards of kernels 3 and 2, without a signature.
+func scripts(tb testing.TB) (quick, two []byte) {
+	open := func(rid, kernel string) []string {
+		return []string{
+			"6F 27 84 0E 325041592E5359532E4444463031 A5 15 BF0C 12 61 10 4F 07 A0000000" + rid + "1010 87 01 01 9F2A 01 " + kernel,
+			"6F 16 84 07 A0000000" + rid + "1010 A5 0B 50 03 544150 9F38 03 9F6604",
+		}
+	}
+	quick = join(tb, append(open("03", "03"),
+		"77 33 82 02 2000 94 04 08010100 9F36 02 0001 9F26 08 1122334455667788 9F10 08 0701010320000000 57 0C 4761739001010010D3012201",
+		"70 0A 5A 08 4761739001010010")...)
+	two = join(tb, append(open("04", "02"),
+		"77 0A 82 02 0080 94 04 08010100",
+		"70 15 5A 08 5413330089000013 5F24 03 301231 8C 03 9F3704",
+		"77 1F 9F27 01 80 9F36 02 0001 9F26 08 1122334455667788 9F10 08 0701010320000000")...)
+	return quick, two
+}
+
+// TestScripts: the fuzzer begins with cards that go all the way.
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	quick, two := scripts(t)
+	for _, script := range [][]byte{quick, two} {
+		r := testReader(t)
+		if _, err := r.Begin(emv.Transaction{Amount: 500}); err != nil {
+			t.Fatal(err)
+		}
+		if out := r.Tap(t.Context(), &fuzzCard{script}); out.Kind != Online {
+			t.Errorf("kernel %d: %s %v", out.Kernel, out.Kind, out.Sale.Cause)
+		}
+	}
+}
+
 // FuzzCard is a whole card made of random answers: it ends, and never approves.
 func FuzzCard(f *testing.F) {
-	join := func(parts ...string) (out []byte) {
-		for _, p := range parts {
-			b := unhex(f, p)
-			out = append(append(out, byte(len(b))), b...)
-		}
-		return out
-	}
-	for _, rid := range []string{"03", "04"} {
-		f.Add(join("6F 27 84 0E 325041592E5359532E4444463031 A5 15 BF0C 12 61 10 4F 07 A00000000"+rid[1:]+"1010 87 01 01 9F2A 01 "+rid,
-			"6F 17 84 07 A00000000"+rid[1:]+"1010 A5 0C 50 03 544150 9F38 03 9F6604",
-			"77 35 82 02 2000 94 04 08010100 9F36 02 0001 9F26 08 1122334455667788 9F10 08 0701010310000000 57 0B 4761739001010010D30122",
-			"70 0B 5A 08 4761739001010010"))
-	}
+	quick, two := scripts(f)
+	f.Add(quick)
+	f.Add(two)
 	r := testReader(f)
 	f.Fuzz(func(t *testing.T, in []byte) {
 		if _, err := r.Begin(emv.Transaction{Amount: 500}); err != nil {

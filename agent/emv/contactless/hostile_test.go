@@ -95,10 +95,11 @@ func (l *lying) Transmit(ctx context.Context, capdu []byte) ([]byte, error) {
 // TestRemoved: a card pulled at any command is asked for again, and the next whole tap decides. Book B, 3.1 and 3.5.
 func TestRemoved(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"k3-fdda", "k7-online", "k2-cda", "k2-relay"} {
+	for _, name := range []string{"k3-fdda", "k7-online", "k2-cda", "k2-relay", "k2-torn"} {
 		complete := false
 		for n := uint32(1); n < 20 && !complete; n++ {
 			r, card := reader(t, config(t)), open(t, name)
+			card.SetFault(cardsim.FaultTornAt, 0)
 			card.SetFault(cardsim.FaultSilentAfter, n)
 			out := run(t, r, emv.Transaction{Amount: 500}, cardsim.InField(card))
 			if complete = out.Kind == contactless.Approved || out.Kind == contactless.Online; complete {
@@ -196,19 +197,21 @@ func TestRelay(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name string
+		card string
 		took time.Duration
 		min  uint16
 		tvr  string
 		kind contactless.Kind
 		cmds int
 	}{
-		{"in time", 4 * time.Millisecond, 0, "0000000002", contactless.Approved, 1},
-		{"too slow three times", 20 * time.Millisecond, 0, "0000000006", contactless.Approved, 3},
-		{"faster than it can", time.Millisecond, 50, "0000000000", contactless.EndApplication, 1},
+		{"in time", "k2-relay", 4 * time.Millisecond, 0, "0000000002", contactless.Approved, 1},
+		{"too slow three times", "k2-relay", 20 * time.Millisecond, 0, "0000000006", contactless.Online, 3},
+		{"a card relayed from afar", "k2-relay-attack", 15 * time.Millisecond, 0, "0000000006", contactless.Online, 3},
+		{"faster than it can", "k2-relay", time.Millisecond, 50, "0000000000", contactless.EndApplication, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			p, err := cardsim.LoadContactless("k2-relay")
+			p, err := cardsim.LoadContactless(c.card)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -146,7 +146,8 @@ func (s *session) canCombine(caps emv.Capabilities) bool {
 	return true
 }
 
-// decide2 is terminal action analysis. Without a signature nothing is approved offline. EMV Contactless Book C-2, TAA.
+// decide2 is terminal action analysis. Without a signature, and when the relay resistance times were exceeded, nothing is
+// approved offline, whatever the action codes say. EMV Contactless Book C-2, TAA.
 func (s *session) decide2(combined bool) emv.CryptogramType {
 	app, t := &s.combination.Application, s.r.config.Terminal.Type
 	code := func(tag tlv.Tag, otherwise byte) (c emv.ActionCode) {
@@ -155,15 +156,16 @@ func (s *session) decide2(combined bool) emv.CryptogramType {
 		}
 		return emv.ActionCode{otherwise, otherwise, otherwise, otherwise, otherwise}
 	}
+	trusted := combined && !s.tvr.Has(tvrRelayLimits)
 	switch {
 	case s.r.tx.Type == emv.Refund, app.TACDenial.Matches(s.tvr), code(0x9F0E, 0).Matches(s.tvr):
 		return emv.AAC
 	case t.OfflineOnly():
-		if !combined || app.TACDefault.Matches(s.tvr) || code(0x9F0D, 0xFF).Matches(s.tvr) {
+		if !trusted || app.TACDefault.Matches(s.tvr) || code(0x9F0D, 0xFF).Matches(s.tvr) {
 			return emv.AAC
 		}
 		return emv.TC
-	case !combined, t.OnlineOnly(), s.in.ttq.Has(TTQOnlineRequired),
+	case !trusted, t.OnlineOnly(), s.in.ttq.Has(TTQOnlineRequired),
 		app.TACOnline.Matches(s.tvr), code(0x9F0F, 0xFF).Matches(s.tvr):
 		return emv.ARQC
 	}
