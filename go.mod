@@ -7,6 +7,7 @@ toolchain go1.26.8
 require (
 	github.com/creack/pty v1.1.24
 	github.com/eclipse/paho.mqtt.golang v1.5.1
+	github.com/emmansun/gmsm v0.42.0
 	github.com/mochi-mqtt/server/v2 v2.7.9
 	github.com/moov-io/iso8583 v0.23.2
 	go.etcd.io/bbolt v1.5.0
@@ -20,10 +21,8 @@ require (
 )
 
 require (
-	github.com/emmansun/gmsm v0.42.0 // indirect
 	github.com/gorilla/websocket v1.5.3 // indirect
 	github.com/rs/xid v1.4.0 // indirect
 	github.com/yerden/go-util v1.1.4 // indirect
-	golang.org/x/crypto v0.55.0 // indirect
 	golang.org/x/net v0.58.0 // indirect
 )
