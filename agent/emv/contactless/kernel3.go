@@ -11,7 +11,6 @@ import (
 func (s *session) kernel3(ctx context.Context) error { return s.quick(ctx, &kernel3Rules) }
 
 var kernel3Rules = quickRules{
-	name: "kernel 3",
 	end: map[emv.SW]end{
 		0x6984:           {kind: TryAnotherInterface, reason: emv.ReasonServiceRefused},
 		emv.SWConditions: {kind: SelectNext, reason: emv.ReasonServiceRefused},

@@ -15,7 +15,6 @@ import (
 func (s *session) kernel7(ctx context.Context) error { return s.quick(ctx, &kernel7Rules) }
 
 var kernel7Rules = quickRules{
-	name: "kernel 7",
 	end: map[emv.SW]end{
 		0x6984:           {kind: SelectNext, reason: emv.ReasonServiceRefused},
 		emv.SWConditions: {kind: SelectNext, reason: emv.ReasonServiceRefused},

@@ -12,7 +12,6 @@ import (
 
 // quickRules is where kernels 3 and 7 differ.
 type quickRules struct {
-	name string
 	// end is what a status word of GET PROCESSING OPTIONS means; others end the application with Select Next.
 	end map[emv.SW]end
 	// noCTQ is the order of methods that a terminal tries when a CVM is required and the card sent no CTQ.

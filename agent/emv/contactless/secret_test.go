@@ -57,3 +57,21 @@ func TestForget(t *testing.T) {
 		t.Fatalf("%s, counter %d", out.Kind, out.Sale.Cryptogram.ATC)
 	}
 }
+
+// TestCombinationJSON: a combination survives being a terminal's configuration.
+func TestCombinationJSON(t *testing.T) {
+	t.Parallel()
+	for _, c := range config(t).Combinations {
+		b, err := json.Marshal(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var back contactless.Combination
+		if err := json.Unmarshal(b, &back); err != nil {
+			t.Fatal(err)
+		}
+		if again, err := json.Marshal(back); err != nil || string(again) != string(b) || back.TTQ != c.TTQ || *back.CVMLimit != *c.CVMLimit {
+			t.Errorf("%s\n%s %v", b, again, err)
+		}
+	}
+}
