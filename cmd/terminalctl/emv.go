@@ -26,8 +26,8 @@ const emvRunUsage = `terminalctl emv run performs one transaction with a recorde
 PC/SC reader and tells it: candidate list, every command and response, TVR and TSI
 after each step, cardholder verification, cryptogram, outcome.
 
-  terminalctl emv run -script card.txt -amount 12.34 -currency 978 -country 250
-  terminalctl emv run -script card.txt -match exact -un 01020304 -date 2026-03-14 -arc 00
+  terminalctl emv run -script card.txt -capks keys.json
+  terminalctl emv run -script card.txt -amount 12.34 -currency 978 -country 250 -arc 00
   terminalctl emv run -pcsc "Virtual PCD 00 00" -capks keys.json -json
   terminalctl emv run -pcsc list
 
@@ -39,13 +39,15 @@ A script is text, one APDU a line; spaces are free, GET RESPONSE of T=0 is under
 
 -match says how a command must resemble the recorded one; Le never counts:
   exact   the next one, byte for byte
-  header  the next one, by CLA INS P1 P2; a SELECT must name the same file (default)
+  header  the next one, by CLA INS P1 P2; a SELECT must name the same file
   ins     the next one, by INS
   any     whichever fits best, in any order; what was not recorded is "not found":
-          for recordings of a terminal that asked for other things than this one
+          for recordings of a terminal that asked in another order (default)
 When nothing fits, the report ends with the script's line, what it wanted and what
-it got. A signature or cryptogram of a recording holds only with the recorded
--un, -amount, -date and so on.
+it got. A signature or cryptogram of a recording holds only with its own amount,
+date, unpredictable number and so on: what a script's commands tell of them, of the
+applications and of the host's answer is used unless a setting says otherwise.
+-as-recorded=false leaves that out.
 
 Every setting below is also a name in the JSON file of -settings, which can hold
 "applications" (entries with aid, version, tac_*, floor_limit ...) and "capks"
@@ -63,18 +65,19 @@ Flags:
 // emvFlags are what emv run takes beside the judge's settings.
 type emvFlags struct {
 	script, match, pcsc, socket, settings, capks, record string
-	json, reveal, explain                                bool
+	json, reveal, explain, recorded                      bool
 	given                                                [][2]string // settings, in order
 }
 
 func (f *emvFlags) register(fs *flag.FlagSet) {
 	fs.StringVar(&f.script, "script", "", "recorded card: a script `file`, - for standard input")
-	fs.StringVar(&f.match, "match", string(judge.MatchHeader), "how commands match the script: exact, header, ins or any")
+	fs.StringVar(&f.match, "match", string(judge.MatchAny), "how commands match the script: exact, header, ins or any")
 	fs.StringVar(&f.pcsc, "pcsc", "", "PC/SC `reader`, or the beginning of its name; list shows all")
 	fs.StringVar(&f.socket, "pcscd", socketPath(), "`socket` of pcscd (environment PCSCLITE_CSOCK_NAME)")
 	fs.StringVar(&f.settings, "settings", "", "JSON `file` of settings")
 	fs.StringVar(&f.capks, "capks", "", "JSON `file` of CA public keys: a list, or an object with the list under capks")
 	fs.StringVar(&f.record, "record", "", "write a script of the run to this `file`, in clear: for test cards only")
+	fs.BoolVar(&f.recorded, "as-recorded", true, "take settings that are not given from the script's commands")
 	fs.BoolVar(&f.json, "json", false, "print the report as JSON")
 	fs.BoolVar(&f.reveal, "reveal", false, "do not mask: for test cards only")
 	fs.BoolVar(&f.explain, "explain", false, "take every response apart")
@@ -197,16 +200,20 @@ func readFile(name string, read func(io.Reader) error) error {
 func (f *emvFlags) perform(ctx context.Context, s judge.Settings) (report *judge.Report, err error) {
 	var card emv.Card
 	var replay *judge.Replay
+	var recorded judge.Settings
 	if f.script != "" {
 		err := readFile(f.script, func(in io.Reader) error {
 			script, err := judge.ParseScript(in)
-			replay = script.Card(judge.Match(f.match))
+			replay, recorded = script.Card(judge.Match(f.match)), script.Settings()
 			return err
 		})
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", f.script, err)
 		}
 		card = replay
+		if f.recorded {
+			s.Fill(recorded)
+		}
 	} else {
 		reader, close, err := openReader(ctx, f.socket, f.pcsc, s.Interface() == "contactless")
 		if err != nil {

@@ -53,6 +53,7 @@ type Replay struct {
 	used     []bool
 	mismatch *MismatchError
 	mask     masker
+	made     uint32 // answers "not found" that no recording holds
 }
 
 // Card makes a card of the script.
@@ -83,6 +84,7 @@ func (r *Replay) Transmit(ctx context.Context, capdu []byte) ([]byte, error) {
 	i, ok := r.find(capdu)
 	if !ok {
 		if sw, known := notRecorded(capdu); known && r.match == MatchAny {
+			r.made++
 			return []byte{byte(sw >> 8), byte(sw)}, nil
 		}
 		return nil, r.refuse(got)
@@ -186,5 +188,8 @@ func notRecorded(capdu []byte) (emv.SW, bool) {
 func (r *Report) AddScript(card *Replay) {
 	if n := card.Unused(); n > 0 {
 		r.Remarks = append(r.Remarks, fmt.Sprintf("%d of %d recorded exchanges were not used", n, len(card.script)))
+	}
+	if card.made > 0 {
+		r.Remarks = append(r.Remarks, fmt.Sprintf("%d commands were not recorded and answered with \"not found\"", card.made))
 	}
 }
