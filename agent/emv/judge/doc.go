@@ -8,7 +8,8 @@
 //	script, err := judge.ParseScript(file)
 //	var s judge.Settings
 //	err = s.Set("amount", "12.34")               // or s.ReadJSON(settingsFile)
-//	report, err := judge.Run(ctx, script.Card(judge.MatchHeader), s, judge.Options{})
+//	s.Fill(script.Settings())                    // the rest as it was recorded
+//	report, err := judge.Run(ctx, script.Card(judge.MatchAny), s, judge.Options{})
 //	err = report.WriteText(os.Stdout)            // or encoding/json
 //
 // # Scripts
@@ -21,13 +22,19 @@
 //
 // '>' is a command, '<' the card's answer to it; spaces inside the hexadecimal are free. Recordings of the T=0 protocol
 // are understood: an answer 61xx with its GET RESPONSE, or 6Cxx with the repeated command, counts as one exchange. A
-// command without an answer, or "< mute", is a card that fell silent.
+// command without an answer, or "< mute", is a card that fell silent. Script.Settings recovers from the commands what
+// terminal they came from: a signature in a recording holds only with its own amount, date and unpredictable number.
 //
 // # Secrets
 //
 // Reports hide card number, track data, cardholder name and PIN data unless Options.Reveal is set; the card number
 // appears with its first six and last four digits. Commands filled from a data object list are masked by that list. A
 // Recorder writes the bytes as they are, because a masked script cannot be run again: it is for test cards only.
+//
+// # Limits
+//
+// A script has no clock: relay resistance (contactless kernel 2) measures the judge, not the recorded card. Nobody
+// enciphers an online PIN: its block is empty. Scripts of a second presentation to a contactless card are not run.
 //
 // # What survives
 //

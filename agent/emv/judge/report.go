@@ -29,6 +29,8 @@ type Report struct {
 	Cryptogram  *Cryptogram `json:"cryptogram"` // the last one; null when the card gave none
 	ARC         string      `json:"arc"`
 	Scripts     string      `json:"script_results"`
+	Language    string      `json:"language"` // of the cardholder: two letters each, in order
+	Fallback    bool        `json:"fallback"` // the magnetic stripe may be read instead
 	Outcome     string      `json:"outcome"`
 	Reason      string      `json:"reason"`
 	Meaning     string      `json:"meaning"`           // outcome and reason in words
@@ -157,6 +159,7 @@ func (r *Report) record(o emv.Outcome, reveal bool) {
 	r.CVM, r.Cryptogram = cvmOf(o.CVM), cryptogramOf(o.Cryptogram)
 	r.ARC, r.Scripts, r.DE55 = string(o.ARC), hexText(o.ScriptResults), hexText(o.DE55)
 	r.Outcome, r.Reason = string(o.Kind), string(o.Reason)
+	r.Language, r.Fallback = o.Language, o.Fallback
 	r.Meaning = meaning(o.Kind, o.Reason)
 	r.Cause = ""
 	if o.Cause != nil {

@@ -32,10 +32,6 @@ func (p *page) hex(indent, mark, text string) {
 
 // bits writes a bit field, a word of it a line.
 func (p *page) bits(indent, name string, b Bits) {
-	if len(b.Words) == 0 {
-		p.line("%s%s %s", indent, name, b.Hex)
-		return
-	}
 	p.line("%s%s %s", indent, name, b.Hex)
 	for _, w := range b.Words {
 		p.line("%s    - %s", indent, w)
@@ -166,6 +162,10 @@ func (p *page) result(r *Report) {
 	}
 	row("response code", r.ARC)
 	row("scripts", r.Scripts)
+	row("languages", r.Language)
+	if r.Fallback {
+		row("fallback", "the magnetic stripe may be read instead")
+	}
 	if r.DE55 != "" {
 		p.hex("", fmt.Sprintf("%-13s", "DE 55"), r.DE55)
 	}
