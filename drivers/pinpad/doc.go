@@ -47,7 +47,7 @@
 //
 // Text is a length byte and its bytes.
 //
-//	to the pad   01 open      version(1)                       -> version(1)
+//	to the pad   01 open      version(1)                       -> version(1), now 2
 //	             02 identify                                   -> flags(1) serial model firmware, count(1) of: use kcv(4)
 //	             03 keyboard  on(1)
 //	             04 load key  use cryptogram kcv               (texts)
@@ -55,10 +55,11 @@
 //	             06 enter PIN entry(1) format(1) min(1) max(1) bypass(1) timeout(4, ms) PAN
 //	             07 cancel    entry(1)
 //	             08 beep      duration(2, ms)
+//	             09 offline PIN  entry(1) min(1) max(1) bypass(1) timeout(4, ms) challenge(8) exponent modulus
 //	from the pad 80 answer    seq(1) cmd(1) status(1) body     one to each command
 //	             90 key       key(1)                           outside PIN entry only
 //	             91 dots      entry(1) count(1)                digits held, not which
-//	             92 PIN       entry(1) outcome(1) block(8) or status(1)
+//	             92 PIN       entry(1) outcome(1), block (8, or as long as the modulus) or status(1)
 //	             93 tamper
 //
 // Status: 0 done, 1 unknown command, 2 malformed, 3 no key, 4 key check value, 5
@@ -73,13 +74,23 @@
 // command is answered when the pad begins to listen; message 92 ends it, exactly
 // once. The pad keeps the time. A new session ends an entry without a result.
 //
+// # Offline PIN
+//
+// A PIN that the card verifies leaves the pad only enciphered under the card's
+// key (EMV 4.4 Book 2, 7): the terminal hands over key and challenge and sends
+// the block on in VERIFY. A plaintext offline PIN is not spoken: the card's slot
+// is on another wire, and on the way there the digits would pass the terminal. A
+// terminal with this pad does not support it (9F33), and its kernel goes on to
+// the card's next method.
+//
 // # Limits
 //
 // The line itself is not enciphered: the card number crosses it in clear, and a
 // program that owns the line could ask the cardholder for a PIN with the
 // keyboard in its ordinary mode. A certified pad prevents that with prompts it
 // displays and signs for itself; this protocol has no display. Format 0 of ISO
-// 9564-1 is the only PIN block. Offline PIN (VERIFY by the pad) is not spoken.
+// 9564-1 is the only PIN block for a host. The pad cannot tell a card's key from
+// any other: that it was certified is the terminal's word.
 //
 // # Power cuts and killed processes
 //

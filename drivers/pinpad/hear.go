@@ -1,6 +1,7 @@
 package pinpad
 
 import (
+	"bytes"
 	"fmt"
 	"time"
 
@@ -25,7 +26,7 @@ func (s *session) hear(f wire.Frame, now time.Time) error {
 		}
 	case wire.CmdPINResult:
 		if len(f.Data) >= 2 && s.entry != nil && s.entry.id == f.Data[0] {
-			s.entry.finish(pinResult(wire.Outcome(f.Data[1]), f.Data[2:]))
+			s.entry.finish(s.entry.outcome(wire.Outcome(f.Data[1]), f.Data[2:]))
 			s.entry = nil
 		}
 	case wire.CmdTamper:
@@ -68,9 +69,12 @@ func (s *session) answered(a wire.Answer, now time.Time) error {
 	return nil
 }
 
-func pinResult(o wire.Outcome, rest []byte) pinEnd {
+// outcome reads how the entry ended.
+func (e *entry) outcome(o wire.Outcome, rest []byte) pinEnd {
 	switch {
-	case o == wire.Entered && len(rest) == 8:
+	case o == wire.Entered && e.offline > 0 && len(rest) == int(e.offline):
+		return pinEnd{result: Enciphered{bytes.Clone(rest)}}
+	case o == wire.Entered && e.offline == 0 && len(rest) == 8:
 		return pinEnd{result: Entered{[8]byte(rest)}}
 	case o == wire.Bypassed && len(rest) == 0:
 		return pinEnd{result: Bypassed{}}

@@ -46,7 +46,8 @@ func (r PINRequest) GoString() string             { return r.masked() }
 func (r PINRequest) MarshalJSON() ([]byte, error) { return json.Marshal(r.masked()) }
 func (r PINRequest) LogValue() slog.Value         { return slog.StringValue(r.masked()) }
 
-// PINResult is how an entry ended: Entered, Bypassed, Cancelled or TimedOut.
+// PINResult is how an entry ended: Entered or Enciphered, Bypassed, Cancelled or
+// TimedOut.
 type PINResult interface{ pinResult() }
 
 // Entered is a PIN taken. Block is enciphered under the pad's PIN key; it prints
@@ -78,9 +79,10 @@ func (Entered) LogValue() slog.Value         { return slog.StringValue(maskedBlo
 // entry is one PIN entry between Run, which hears of it, and EnterPIN, which
 // waits for it.
 type entry struct {
-	id   uint8
-	dots chan uint8  // holds one: the latest count
-	end  chan pinEnd // holds one: the only end
+	id      uint8
+	offline uint8       // length of the block for the card; 0: the block is for the host
+	dots    chan uint8  // holds one: the latest count
+	end     chan pinEnd // holds one: the only end
 }
 
 type pinEnd struct {
@@ -88,8 +90,8 @@ type pinEnd struct {
 	err    error
 }
 
-func newEntry(id uint8) *entry {
-	return &entry{id: id, dots: make(chan uint8, 1), end: make(chan pinEnd, 1)}
+func newEntry(id, offline uint8) *entry {
+	return &entry{id: id, offline: offline, dots: make(chan uint8, 1), end: make(chan pinEnd, 1)}
 }
 
 // show hands a count on; a count that nobody took is replaced.
@@ -121,6 +123,15 @@ func (d *Dev) EnterPIN(ctx context.Context, req PINRequest, dots func(n int)) (P
 	if err != nil {
 		return nil, err
 	}
+	return d.take(ctx, wire.CmdEnterPIN, 0, body.Timeout, dots, func(id uint8) []byte {
+		body.Entry = id
+		data, _ := body.AppendTo(nil) // fill bounds the card number
+		return data
+	})
+}
+
+// take runs one PIN entry; command gives the body of cmd for its number.
+func (d *Dev) take(ctx context.Context, cmd wire.Cmd, offline uint8, timeout time.Duration, dots func(n int), command func(id uint8) []byte) (PINResult, error) {
 	select {
 	case d.entering <- struct{}{}:
 		defer func() { <-d.entering }()
@@ -131,10 +142,8 @@ func (d *Dev) EnterPIN(ctx context.Context, req PINRequest, dots func(n int)) (P
 	if d.entryID == 0 {
 		d.entryID = 1
 	}
-	body.Entry = d.entryID
-	data, _ := body.AppendTo(nil) // fill bounds the card number
-	e := newEntry(body.Entry)
-	if _, err := d.do(ctx, &call{steps: []step{{wire.CmdEnterPIN, data}}, entry: e}); err != nil {
+	e := newEntry(d.entryID, offline)
+	if _, err := d.do(ctx, &call{steps: []step{{cmd, command(d.entryID)}}, entry: e}); err != nil {
 		if ctx.Err() != nil {
 			d.cancelEntry(ctx, e)
 		}
@@ -143,7 +152,7 @@ func (d *Dev) EnterPIN(ctx context.Context, req PINRequest, dots func(n int)) (P
 	if dots != nil {
 		dots(0) // the pad takes digits from now on
 	}
-	result, err := d.await(ctx, e, body.Timeout, dots)
+	result, err := d.await(ctx, e, timeout, dots)
 	if err != nil {
 		return nil, fmt.Errorf("enter PIN: %w", err)
 	}
@@ -153,27 +162,37 @@ func (d *Dev) EnterPIN(ctx context.Context, req PINRequest, dots func(n int)) (P
 // fill checks the request and puts the defaults in. Errors name the field and
 // never the card number.
 func (r PINRequest) fill() (wire.PINRequest, error) {
-	if r.Min == 0 {
-		r.Min = minDigits
-	}
-	if r.Max == 0 {
-		r.Max = maxDigits
-	}
-	if r.Timeout == 0 {
-		r.Timeout = time.Minute
+	if err := bounds(&r.Min, &r.Max, &r.Timeout); err != nil {
+		return wire.PINRequest{}, err
 	}
 	switch {
 	case len(r.PAN) < 12 || len(r.PAN) > 19 || !allDigits(r.PAN):
 		return wire.PINRequest{}, fmt.Errorf("enter PIN: %w: card number of %d characters", ErrParameter, len(r.PAN))
 	case r.Format != Format0:
 		return wire.PINRequest{}, fmt.Errorf("enter PIN: %w: format %d", ErrParameter, r.Format)
-	case r.Min < minDigits || r.Max > maxDigits || r.Min > r.Max:
-		return wire.PINRequest{}, fmt.Errorf("enter PIN: %w: %d to %d digits", ErrParameter, r.Min, r.Max)
-	case r.Timeout < time.Second || r.Timeout > maxTimeout:
-		return wire.PINRequest{}, fmt.Errorf("enter PIN: %w: timeout %s", ErrParameter, r.Timeout)
 	}
 	return wire.PINRequest{Format: uint8(r.Format), Min: r.Min, Max: r.Max, Bypass: r.Bypass,
 		Timeout: r.Timeout, PAN: []byte(r.PAN)}, nil
+}
+
+// bounds puts the defaults in and checks what every PIN entry has.
+func bounds(least, most *uint8, timeout *time.Duration) error {
+	if *least == 0 {
+		*least = minDigits
+	}
+	if *most == 0 {
+		*most = maxDigits
+	}
+	if *timeout == 0 {
+		*timeout = time.Minute
+	}
+	switch {
+	case *least < minDigits || *most > maxDigits || *least > *most:
+		return fmt.Errorf("enter PIN: %w: %d to %d digits", ErrParameter, *least, *most)
+	case *timeout < time.Second || *timeout > maxTimeout:
+		return fmt.Errorf("enter PIN: %w: timeout %s", ErrParameter, *timeout)
+	}
+	return nil
 }
 
 func allDigits(s string) bool {

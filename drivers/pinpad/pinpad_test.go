@@ -40,7 +40,7 @@ func TestInfo(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if info.Serial != "PP000042" || info.Model != "M" || info.Firmware != "2.1" || info.Protocol != 1 || info.Tampered {
+		if info.Serial != "PP000042" || info.Model != "M" || info.Firmware != "2.1" || info.Protocol != 2 || info.Tampered {
 			t.Errorf("info %+v", info)
 		}
 		_, kcv := wrap(testMAK)

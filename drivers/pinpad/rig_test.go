@@ -141,9 +141,20 @@ type outcome struct {
 // ended already.
 func (r *rig) enter(ctx context.Context, req pinpad.PINRequest, dots func(int)) <-chan outcome {
 	r.t.Helper()
+	return r.begin(func() (pinpad.PINResult, error) { return r.dev.EnterPIN(ctx, req, dots) })
+}
+
+// offline is enter for a PIN that the card verifies.
+func (r *rig) offline(req pinpad.OfflineRequest, dots func(int)) <-chan outcome {
+	r.t.Helper()
+	return r.begin(func() (pinpad.PINResult, error) { return r.dev.OfflinePIN(r.ctx, req, dots) })
+}
+
+func (r *rig) begin(entry func() (pinpad.PINResult, error)) <-chan outcome {
+	r.t.Helper()
 	done := make(chan outcome, 1)
 	go func() {
-		res, err := r.dev.EnterPIN(ctx, req, dots)
+		res, err := entry()
 		done <- outcome{res, err}
 	}()
 	for range 1000 {

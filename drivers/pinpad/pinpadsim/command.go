@@ -55,6 +55,8 @@ func (d *Device) command(ctx context.Context, f wire.Frame, now time.Time) (wire
 		return d.macChunk(ctx, f.Data)
 	case wire.CmdEnterPIN:
 		return d.enterPIN(f.Data, now), nil
+	case wire.CmdOfflinePIN:
+		return d.offlinePIN(f.Data, now), nil
 	case wire.CmdCancel:
 		if len(f.Data) != 1 {
 			return wire.Malformed, nil

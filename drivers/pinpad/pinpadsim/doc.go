@@ -2,8 +2,9 @@
 // speaks the protocol of package pinpad as bytes, has a keyboard that Press
 // presses, and keeps digits of a PIN inside.
 //
-// It does not encipher anything itself: what holds the keys is a Secure, given by
-// whoever builds the pad.
+// It holds no keys itself: what does is a Secure, given by whoever builds the pad.
+// A PIN for a card it enciphers for real, under the key that came with the
+// request (EMV 4.4 Book 2, 7.2).
 //
 //	pad := pinpadsim.New(&pinpadsim.Opts{Secure: module, Serial: "PP000001"})
 //	go pad.Serve(ctx, line.Wire())

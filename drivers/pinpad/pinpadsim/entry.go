@@ -18,6 +18,7 @@ const maxPIN = 12
 // entry is a PIN entry under way.
 type entry struct {
 	req    wire.PINRequest
+	card   *cardKey // nil: the PIN is for the host
 	until  time.Time
 	digits [maxPIN]byte // ASCII
 	n      uint8
@@ -26,8 +27,7 @@ type entry struct {
 func (d *Device) enterPIN(p []byte, now time.Time) wire.Status {
 	req, ok := wire.ParsePINRequest(p)
 	switch {
-	case !ok, req.Format != 0, req.Min < 4, req.Max > maxPIN, req.Min > req.Max, req.Timeout <= 0,
-		len(req.PAN) < 12 || len(req.PAN) > 19:
+	case !ok, req.Format != 0, !sane(req), len(req.PAN) < 12 || len(req.PAN) > 19:
 		return wire.Malformed
 	case d.entry != nil:
 		return wire.Busy
@@ -42,6 +42,11 @@ func (d *Device) enterPIN(p []byte, now time.Time) wire.Status {
 	}
 	d.entry = &entry{req: req, until: now.Add(req.Timeout)}
 	return wire.OK
+}
+
+// sane checks what every PIN entry has.
+func sane(r wire.PINRequest) bool {
+	return r.Min >= 4 && r.Max <= maxPIN && r.Min <= r.Max && r.Timeout > 0
 }
 
 // pressInEntry is a key pressed while the pad waits for a PIN. Keys that mean
@@ -75,6 +80,10 @@ func (d *Device) dots(now time.Time) {
 
 func (d *Device) encipher(now time.Time) {
 	e := d.entry
+	if e.card != nil {
+		d.encipherForCard(now)
+		return
+	}
 	block, err := d.opts.Secure.PINBlock(context.Background(), e.digits[:e.n], string(e.req.PAN))
 	if err != nil {
 		d.endEntry(now, wire.Aborted, byte(status(err)))

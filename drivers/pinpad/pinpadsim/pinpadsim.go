@@ -2,6 +2,7 @@ package pinpadsim
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +20,8 @@ type Opts struct {
 	Secure Secure
 	// Serial, Model and Firmware are what the pad says of itself, up to 32 bytes.
 	Serial, Model, Firmware string
+	// Rand pads PINs that are enciphered for a card; nil for crypto/rand.
+	Rand io.Reader
 }
 
 // Faults are what is wrong with the pad's sending. Each count is used up.
@@ -56,6 +59,9 @@ func New(opts *Opts) *Device {
 	d := &Device{opts: *opts, wake: make(chan struct{}, 1)}
 	if d.opts.Secure == nil {
 		d.opts.Secure = blank{}
+	}
+	if d.opts.Rand == nil {
+		d.opts.Rand = rand.Reader
 	}
 	for text, def := range map[*string]string{&d.opts.Serial: "PP000000", &d.opts.Model: "PINPAD-SIM", &d.opts.Firmware: "1.0"} {
 		if *text == "" {

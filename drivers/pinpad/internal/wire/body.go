@@ -116,6 +116,47 @@ func ParsePINRequest(p []byte) (r PINRequest, ok bool) {
 	return r, ok && len(b) == 0
 }
 
+// OfflinePIN is the body of CmdOfflinePIN: a PIN that the pad enciphers for the
+// card and not for the host. EMV 4.4 Book 2, 7.2.
+type OfflinePIN struct {
+	Entry     uint8
+	Min, Max  uint8
+	Bypass    bool
+	Timeout   time.Duration // whole milliseconds on the wire
+	Challenge [8]byte       // the card's unpredictable number
+	Exponent  []byte        // of the card's key, big endian
+	Modulus   []byte        // up to 255 bytes
+}
+
+// AppendTo appends the body; ok is false when the key is too long.
+func (r OfflinePIN) AppendTo(dst []byte) (out []byte, ok bool) {
+	bypass := byte(0)
+	if r.Bypass {
+		bypass = 1
+	}
+	dst = append(dst, r.Entry, r.Min, r.Max, bypass)
+	dst = binary.BigEndian.AppendUint32(dst, uint32(r.Timeout/time.Millisecond))
+	dst = append(dst, r.Challenge[:]...)
+	if dst, ok = AppendText(dst, r.Exponent); !ok {
+		return dst, false
+	}
+	return AppendText(dst, r.Modulus)
+}
+
+// ParseOfflinePIN takes the body apart; the key is part of it.
+func ParseOfflinePIN(p []byte) (r OfflinePIN, ok bool) {
+	if len(p) < 16 || p[3] > 1 {
+		return r, false
+	}
+	r = OfflinePIN{Entry: p[0], Min: p[1], Max: p[2], Bypass: p[3] == 1, Challenge: [8]byte(p[8:16])}
+	r.Timeout = time.Duration(binary.BigEndian.Uint32(p[4:])) * time.Millisecond
+	b := Body(p[16:])
+	var okExponent, okModulus bool
+	r.Exponent, okExponent = b.Text()
+	r.Modulus, okModulus = b.Text()
+	return r, okExponent && okModulus && len(b) == 0
+}
+
 // MaxSlots bounds the key slots a pad may name.
 const MaxSlots = 16
 

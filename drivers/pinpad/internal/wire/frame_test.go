@@ -147,13 +147,20 @@ func FuzzDecoder(f *testing.F) {
 func FuzzBodies(f *testing.F) {
 	pin, _ := PINRequest{Entry: 1, Min: 4, Max: 12, Timeout: time.Minute, PAN: []byte("6228480000000000000")}.AppendTo(nil)
 	id, _ := Identity{Serial: []byte("S"), Slots: []Slot{{Use: []byte("pin"), KCV: [4]byte{1}}}}.AppendTo(nil)
+	offline, _ := OfflinePIN{Entry: 1, Min: 4, Max: 12, Timeout: time.Minute, Exponent: []byte{3}, Modulus: make([]byte, 128)}.AppendTo(nil)
 	f.Add(pin)
+	f.Add(offline)
 	f.Add(id)
 	f.Add(Answer{Re: 1, Cmd: CmdMAC, Status: NoKey, Body: []byte{1}}.AppendTo(nil))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		if r, ok := ParsePINRequest(in); ok {
 			if out, ok := r.AppendTo(nil); !ok || !bytes.Equal(out, in) {
 				t.Fatalf("PIN request % X encodes to % X", in, out)
+			}
+		}
+		if r, ok := ParseOfflinePIN(in); ok {
+			if out, ok := r.AppendTo(nil); !ok || !bytes.Equal(out, in) {
+				t.Fatalf("offline PIN request % X encodes to % X", in, out)
 			}
 		}
 		if i, ok := ParseIdentity(in); ok {

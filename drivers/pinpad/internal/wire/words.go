@@ -1,7 +1,8 @@
 package wire
 
-// Version is the protocol's version, exchanged when a session opens.
-const Version = 1
+// Version is the protocol's version, exchanged when a session opens. 2 brought
+// CmdOfflinePIN.
+const Version = 2
 
 // Cmd is a word of the protocol: commands below 0x80 go to the pad, the others
 // come from it.
@@ -16,11 +17,13 @@ const (
 	CmdEnterPIN Cmd = 0x06 // PINRequest
 	CmdCancel   Cmd = 0x07 // entry(1)
 	CmdBeep     Cmd = 0x08 // milliseconds(2)
+	// CmdOfflinePIN is OfflinePIN.
+	CmdOfflinePIN Cmd = 0x09
 
 	CmdAnswer    Cmd = 0x80 // seq of the command(1) command(1) status(1) body
 	CmdKey       Cmd = 0x90 // key(1)
 	CmdDots      Cmd = 0x91 // entry(1) count(1)
-	CmdPINResult Cmd = 0x92 // entry(1) outcome(1) block(8) | status(1)
+	CmdPINResult Cmd = 0x92 // entry(1) outcome(1) block | status(1)
 	CmdTamper    Cmd = 0x93 // -
 )
 
