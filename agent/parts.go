@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"posagent/agent/emv"
@@ -45,6 +46,30 @@ func (p pad) EnterPIN(ctx context.Context, pan payment.PAN, dots func(int)) (emv
 		return emv.PINOutcome{}, emv.ErrTimeout
 	}
 	return emv.PINOutcome{Status: emv.PINPadError}, fmt.Errorf("PIN pad gives %T", result)
+}
+
+// OfflinePIN implements transaction.PINPad.
+func (p pad) OfflinePIN(ctx context.Context, key emv.PINKey, challenge [8]byte, dots func(int)) (emv.OfflinePINOutcome, error) {
+	result, err := p.dev.OfflinePIN(ctx, pinpad.OfflineRequest{Modulus: key.Modulus, Exponent: key.Exponent, Challenge: challenge}, dots)
+	switch {
+	case errors.Is(err, pinpad.ErrParameter), errors.Is(err, pinpad.ErrRefused):
+		// A card's key that the pad does not take is this method's failure, and the
+		// card may have another. EMV 4.4 Book 3, 10.5.1: PIN pad not working.
+		return emv.OfflinePINOutcome{Status: emv.PINPadError}, nil
+	case err != nil:
+		return emv.OfflinePINOutcome{Status: emv.PINPadError}, err
+	}
+	switch r := result.(type) {
+	case pinpad.Enciphered:
+		return emv.OfflinePINOutcome{Status: emv.PINEntered, Block: r.Block}, nil
+	case pinpad.Bypassed:
+		return emv.OfflinePINOutcome{Status: emv.PINBypassed}, nil
+	case pinpad.Cancelled:
+		return emv.OfflinePINOutcome{}, emv.ErrCancelled
+	case pinpad.TimedOut:
+		return emv.OfflinePINOutcome{}, emv.ErrTimeout
+	}
+	return emv.OfflinePINOutcome{Status: emv.PINPadError}, fmt.Errorf("PIN pad gives %T", result)
 }
 
 // pumpKeys hands key presses to the lane. What nobody takes in time is dropped:

@@ -22,11 +22,13 @@ import (
 )
 
 // Terminal data of the contact kernel that the hardware decides (EMV 4.4 Book 4,
-// Annex A): attended and online only; chip reader; online PIN, signature, no
-// CVM; SDA and DDA; goods, numeric keys, cardholder display and printer.
+// Annex A): attended and online only; chip reader; online PIN, signature,
+// enciphered offline PIN, no CVM; SDA and DDA; goods, numeric keys, cardholder
+// display and printer. No plaintext offline PIN: card slot and PIN pad are on
+// different wires, and the digits would pass the terminal on their way.
 var (
 	terminalType         = emv.TerminalType(0x21)
-	terminalCapabilities = emv.Capabilities{0x20, 0x68, 0xC0}
+	terminalCapabilities = emv.Capabilities{0x20, 0x78, 0xC0}
 	additionalCapability = [5]byte{0x60, 0x00, 0xF0, 0xA0, 0x01}
 )
 

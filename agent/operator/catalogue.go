@@ -37,6 +37,8 @@ var texts = map[string]entry{
 	"insert_card":  {"请插入芯片卡", "Insert card", "插卡,或按取消键", "Insert the card or press Cancel"},
 	"reading_card": {"正在读卡", "Reading card", "请勿拔卡", "Leave the card in"},
 	"pin":          {"请输入密码", "Enter PIN", "输完按确认键", "Then press Enter"},
+	"pin_wrong":    {"密码错误,请重新输入", "Wrong PIN, enter it again", "", ""},
+	"pin_last":     {"最后一次机会", "Last try", "", ""},
 	"choose":       {"请选择应用", "Choose application", "按数字键选择", "Press its number"},
 	"host":         {"正在联机处理", "Contacting the bank", "请稍候,勿拔卡", "Wait, leave the card in"},
 	"completing":   {"正在确认交易", "Completing", "请稍候,勿拔卡", "Wait, leave the card in"},

@@ -30,10 +30,11 @@ func (d *Desk) Say(name string, tone Tone, details ...string) {
 	}
 }
 
-// PIN shows how many PIN characters the pad has taken.
-func (d *Desk) PIN(masked string, dots int) {
+// PIN shows how many PIN characters the pad has taken. Notes are further lines,
+// already in words.
+func (d *Desk) PIN(masked string, dots int, notes ...string) {
 	lang := d.Lang()
-	d.Show(Screen{Name: "pin", Lang: lang, Tone: Calm, Title: Text(lang, "pin"), Amount: d.Amount(), Lines: []string{masked},
+	d.Show(Screen{Name: "pin", Lang: lang, Tone: Calm, Title: Text(lang, "pin"), Amount: d.Amount(), Lines: append([]string{masked}, notes...),
 		Dots: dots, Hint: hint(lang, "pin"), Status: d.Status()})
 }
 

@@ -2,6 +2,7 @@ package transaction
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"posagent/agent/emv"
@@ -39,6 +40,29 @@ func (d dialogue) OnlinePIN(ctx context.Context, pan payment.PAN) (emv.PINOutcom
 	// The cardholder is asked when the pad is ready, and not a moment before: a
 	// digit pressed outside PIN entry would reach the menu.
 	out, err := d.r.PIN.EnterPIN(ctx, pan, func(n int) { d.r.Desk.PIN(pan.Masked(), n) })
+	d.r.say("reading_card", operator.Busy)
+	return out, err
+}
+
+// errPlainPIN is a kernel that has been told of a PIN pad this terminal has not.
+var errPlainPIN = errors.New("a plaintext PIN does not leave this terminal's PIN pad")
+
+// OfflinePIN implements emv.OfflinePINPad for enciphered PINs. The digits never
+// leave the pad: plaintext PINs are refused, and 9F33 does not claim them.
+func (d dialogue) OfflinePIN(ctx context.Context, req emv.OfflinePINRequest) (emv.OfflinePINOutcome, error) {
+	if !req.Enciphered {
+		return emv.OfflinePINOutcome{Status: emv.PINPadError}, errPlainPIN
+	}
+	lang := d.r.Desk.Lang()
+	var notes []string
+	if req.Wrong {
+		notes = append(notes, operator.Text(lang, "pin_wrong"))
+	}
+	if req.TriesKnown && req.TriesLeft == 1 {
+		notes = append(notes, operator.Text(lang, "pin_last"))
+	}
+	masked := req.PAN.Masked()
+	out, err := d.r.PIN.OfflinePIN(ctx, req.Key, req.Challenge, func(n int) { d.r.Desk.PIN(masked, n, notes...) })
 	d.r.say("reading_card", operator.Busy)
 	return out, err
 }
@@ -92,8 +116,10 @@ func cvmName(o emv.Outcome) string {
 		return journal.CVMOnlinePIN
 	case o.Signature():
 		return journal.CVMSignature
-	case o.CVM[2] == 1: // result byte: failed (EMV 4.4 Book 4, Annex A4)
+	case emv.CVMResult(o.CVM[2]) == emv.ResultFailed:
 		return journal.CVMFailed
+	case emv.CVM(o.CVM[0]).Method() == emv.CVMEncipheredPIN:
+		return journal.CVMOfflinePIN
 	}
 	return journal.CVMNone
 }

@@ -43,6 +43,10 @@
 // with a wrong MAC, when the header asks for it, and when the PIN pad says that it
 // has lost them.
 //
+// A PIN that the card verifies is taken enciphered only: the digits stay in the
+// PIN pad. A plaintext offline PIN counts as not supported, and the kernel goes on
+// to the card's next method.
+//
 // The card has no power while the receipt is printed, so that it may be pulled.
 //
 // Told to stop, a runner stops up to the moment before the record is made; what

@@ -35,13 +35,15 @@ type Card interface {
 	Deactivate() error
 }
 
-// PINPad takes an online PIN. It yields an enciphered block or an outcome;
-// dots is called with 0 when the pad is ready, then with the number of characters
-// so far. Cancel and time-out of the cardholder are emv.ErrCancelled and
-// emv.ErrTimeout. An error with a method KeyFault() string says that the pad has
-// no key to encipher with.
+// PINPad takes a PIN. It yields an enciphered block or an outcome; dots is called
+// with 0 when the pad is ready, then with the number of characters so far. Cancel
+// and time-out of the cardholder are emv.ErrCancelled and emv.ErrTimeout. An error
+// with a method KeyFault() string says that the pad has no key to encipher with.
 type PINPad interface {
+	// EnterPIN takes a PIN for the host.
 	EnterPIN(ctx context.Context, pan payment.PAN, dots func(int)) (emv.PINOutcome, error)
+	// OfflinePIN takes a PIN for the card, enciphered under the card's key.
+	OfflinePIN(ctx context.Context, key emv.PINKey, challenge [8]byte, dots func(int)) (emv.OfflinePINOutcome, error)
 }
 
 // Host is the acquirer link.

@@ -109,6 +109,17 @@ func TestSale(t *testing.T) {
 		{name: "receipt not printed", card: "no-cvm", set: func(w *world) { w.printErr = errors.New("no paper") },
 			outcome: "approved", state: journal.Approved, code: "00", cvm: journal.CVMNone, cid: "40"},
 
+		{name: "PIN verified by the card", card: "enciphered-pin", outcome: "approved", state: journal.Approved, code: "00", cvm: journal.CVMOfflinePIN, cid: "40"},
+		{name: "PIN verified by the card at the second try", card: "enciphered-pin", set: func(w *world) { w.pad.offline = []string{"4321"} },
+			outcome: "approved", state: journal.Approved, code: "00", cvm: journal.CVMOfflinePIN, cid: "40"},
+		{name: "PIN for the card under its own key", card: "enciphered-pin-icc-key", outcome: "approved", state: journal.Approved, code: "00",
+			cvm: journal.CVMOfflinePIN, cid: "40"},
+		{name: "PIN for the card and signature", card: "enciphered-pin-signature", outcome: "approved", state: journal.Approved, code: "00",
+			cvm: journal.CVMSignature, cid: "40"},
+		{name: "PIN for the card always wrong", card: "enciphered-pin", set: func(w *world) { w.pad.offline = []string{"4321", "4321", "4321"} },
+			outcome: "declined"},
+		{name: "PIN for the card cancelled", card: "enciphered-pin", set: func(w *world) { w.pad.offline = []string{""} }, outcome: "cancelled"},
+
 		{name: "card declines offline", card: "declines-offline", outcome: "declined"},
 		{name: "card has expired", card: "expired", outcome: "declined"},
 		{name: "PIN cancelled", card: "online-pin", set: pinOutcome(emv.ErrCancelled), outcome: "cancelled"},
@@ -197,6 +208,33 @@ func TestSale(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestOfflinePINSaysWhatIsLeft: a wrong PIN and the last try are told (EMV 4.4
+// Book 4, 6.3.4.1).
+func TestOfflinePINSaysWhatIsLeft(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		w.pad.offline = []string{"4321", "5432"}
+		if out := w.sell(t.Context(), "1", "enciphered-pin"); out.Name != "approved" {
+			t.Fatalf("outcome %q, %v", out.Name, out.Err)
+		}
+		for _, key := range []string{"pin_wrong", "pin_last"} {
+			if text := operator.Text(operator.English, key); !slices.Contains(w.lines, text) {
+				t.Errorf("the cardholder never read %q", text)
+			}
+		}
+	})
+}
+
+// TestNoPlaintextPIN: a card that wants the PIN in plain gets none, and the pad is
+// never asked.
+func TestNoPlaintextPIN(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		w.sell(t.Context(), "1", "plain-pin-online")
+		if w.pad.calls != 0 || w.saw("pin") {
+			t.Errorf("the pad was asked %d times, screens %v", w.pad.calls, w.screens)
+		}
+	})
 }
 
 func TestPrintFailureLeavesTheSale(t *testing.T) {

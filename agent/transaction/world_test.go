@@ -3,6 +3,7 @@ package transaction_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"log/slog"
@@ -20,6 +21,7 @@ import (
 	"posagent/agent/emv"
 	"posagent/agent/emv/cardsim"
 	"posagent/agent/emv/contact"
+	"posagent/agent/emv/oda"
 	"posagent/agent/journal"
 	"posagent/agent/keys"
 	"posagent/agent/operator"
@@ -60,6 +62,7 @@ type world struct {
 	endJournal func()
 
 	screens  []string // names, in order
+	lines    []string // of all screens
 	printed  []journal.Record
 	printErr error
 	foreign  []string
@@ -98,7 +101,7 @@ func settings(t *testing.T) transaction.Settings {
 	}
 	return transaction.Settings{TerminalID: tid, MerchantID: mid, Currency: payment.CNY, Max: 100_000, Operator: "01",
 		Kernel: &contact.Kernel{
-			Terminal: emv.Terminal{Type: 0x21, Capabilities: emv.Capabilities{0x20, 0x68, 0xC0}, Country: "156", Currency: payment.CNY,
+			Terminal: emv.Terminal{Type: 0x21, Capabilities: emv.Capabilities{0x20, 0x78, 0xC0}, Country: "156", Currency: payment.CNY,
 				IFDSerial: "00000001", TerminalID: string(tid), MerchantID: string(mid), MCC: "5411"},
 			Applications: cardsim.Applications(), CAPKs: capks,
 			Now: func() time.Time { return time.Date(2026, 3, 14, 15, 9, 26, 0, time.UTC) },
@@ -218,6 +221,7 @@ func (w *world) Write(b []byte) (int, error) {
 
 func (w *world) show(s operator.Screen) {
 	w.screens = append(w.screens, s.Name)
+	w.lines = append(w.lines, s.Lines...)
 	if strings.HasPrefix(s.Title, "[") {
 		w.t.Errorf("screen %q has no text", s.Name)
 	}
@@ -451,6 +455,9 @@ type pad struct {
 	keys  *keys.Software
 	enter func(context.Context) (emv.PINOutcome, error) // nil: the right PIN
 	calls int
+	// offline are the PINs the cardholder enters for the card, one after another,
+	// then the right one; "" is the Cancel key.
+	offline []string
 }
 
 func (p *pad) EnterPIN(ctx context.Context, pan payment.PAN, dots func(int)) (emv.PINOutcome, error) {
@@ -467,6 +474,31 @@ func (p *pad) EnterPIN(ctx context.Context, pan payment.PAN, dots func(int)) (em
 	}
 	block, err := payment.NewPINBlock(b[:])
 	return emv.PINOutcome{Status: emv.PINEntered, Block: block}, err
+}
+
+func (p *pad) OfflinePIN(ctx context.Context, key emv.PINKey, challenge [8]byte, dots func(int)) (emv.OfflinePINOutcome, error) {
+	p.calls++
+	digits := pin
+	if len(p.offline) > 0 {
+		digits, p.offline = p.offline[0], p.offline[1:]
+	}
+	for n := range len(digits) + 1 {
+		dots(n)
+	}
+	if digits == "" {
+		return emv.OfflinePINOutcome{}, emv.ErrCancelled
+	}
+	block := [8]byte{0x20 | byte(len(digits)), 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF}
+	copy(block[1:], must(hex.DecodeString(digits)))
+	data, err := oda.EncipherPIN(key, block, challenge, rand.Reader)
+	return emv.OfflinePINOutcome{Status: emv.PINEntered, Block: data}, err
+}
+
+func must(b []byte, err error) []byte {
+	if err != nil {
+		panic(err) // a constant of the tests
+	}
+	return b
 }
 
 // store is the PIN pad's keys as the host link sees them.
