@@ -34,7 +34,7 @@ type Step struct {
 	Name   string `json:"name"`
 	Result string `json:"result"` // what was seen, or what went wrong
 	OK     bool   `json:"ok"`
-	MS     int64  `json:"ms"`
+	MS     int64  `json:"milliseconds"`
 }
 
 // Report is everything the demonstration saw.
