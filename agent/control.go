@@ -104,6 +104,7 @@ func (a *Agent) Reprint(ctx context.Context, id string) error {
 	var failed error
 	if err := a.inLane(ctx, func(ctx context.Context) {
 		failed = a.reprint(ctx, rec)
+		a.drainKeys()
 		a.refresh()
 	}); err != nil {
 		return err

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"image"
+	"reflect"
 	"slices"
 	"time"
 
@@ -71,7 +72,6 @@ func (a *Agent) runLane(ctx context.Context) error {
 			}
 		case job := <-a.jobs:
 			job(ctx)
-			a.drainKeys()
 			wait = resultHold
 		case <-a.staged:
 			a.applyConfig()
@@ -99,7 +99,6 @@ func (a *Agent) press(ctx context.Context, k operator.Key) bool {
 	switch act.Kind {
 	case operator.ActSale:
 		a.sell(ctx, transaction.Sale{Requester: "operator", RequestID: a.requestID(), Amount: act.Amount})
-		a.drainKeys()
 		return true
 	case operator.ActLast:
 		l.menu.Last = a.lastLines()
@@ -242,7 +241,18 @@ func (a *Agent) say(name string, tone operator.Tone, details ...string) {
 }
 
 // show puts a screen on the panel and tells who listens. It runs on the lane.
+// A result forgets the keys typed before it was seen; those typed after it are
+// the next customer's.
 func (a *Agent) show(s operator.Screen) {
+	a.mu.Lock()
+	same := reflect.DeepEqual(a.screen, s)
+	a.mu.Unlock()
+	if same {
+		return
+	}
+	if s.Tone == operator.Good || s.Tone == operator.Bad && s.Name != string(operator.StateIdle) {
+		a.drainKeys()
+	}
 	a.mu.Lock()
 	a.screen = s
 	a.mu.Unlock()

@@ -97,6 +97,7 @@ func (a *Agent) reprintLast(ctx context.Context) {
 		a.say("print_failed", operator.Bad)
 		return
 	}
+	a.drainKeys()
 	a.refresh()
 }
 
