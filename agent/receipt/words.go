@@ -99,7 +99,7 @@ var entries = map[payment.EntryMode]word{
 	payment.Manual:      {"手工输入", "MANUAL"},
 	payment.Magstripe:   {"刷卡", "SWIPE"},
 	payment.Chip:        {"插卡", "CHIP"},
-	payment.Contactless: {"非接", "CONTACTLESS"},
+	payment.Contactless: {"挥卡", "CONTACTLESS"},
 	payment.QR:          {"扫码", "QR"},
 }
 

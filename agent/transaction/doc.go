@@ -3,10 +3,10 @@
 //
 // The run is a straight line; each step hands one value on:
 //
-//	card in the slot -> emv.Outcome (ARQC, online PIN)
+//	card in the slot or in the field, whichever is first -> emv.Outcome (ARQC, PIN)
 //	  -> journal: pending      durable before a byte leaves for the host
 //	  -> host: 0200 / 0210
-//	  -> card: issuer authentication, second GENERATE AC
+//	  -> card: issuer authentication, second GENERATE AC (in the slot only)
 //	  -> journal: final        one commit: result, totals, reversal, outbox
 //	  -> receipt
 //
@@ -27,7 +27,17 @@
 // # Decisions
 //
 // One goroutine runs transactions, one at a time; a Runner is not safe for more.
-// The terminal is its card slot, and there is one.
+// The terminal has one card slot and at most one contactless reader.
+//
+// A card in the slot and one in the field are waited for at once; the first wins
+// and the other wait is cancelled. If both come together the slot wins: it takes
+// intent to insert. Two cards in the field are none. A card of the last sale, in
+// the slot or on the reader, must be away before the next card counts.
+//
+// Contactless kernels run as a terminal that always asks the host. A card that
+// approves by itself all the same is not believed: nothing is sold. After the tap
+// the card is away, so the host's answer is the outcome, and there is no card to
+// refuse it.
 //
 // A card that the host approved and that then refuses, or is pulled, is reversed
 // with reason 06 (UnionPay POS profile): the cardholder holds no proof.

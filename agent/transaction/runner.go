@@ -8,6 +8,7 @@ import (
 	"posagent/agent/acquirer"
 	"posagent/agent/emv"
 	"posagent/agent/emv/contact"
+	"posagent/agent/emv/contactless"
 	"posagent/agent/journal"
 	"posagent/agent/operator"
 	"posagent/agent/payment"
@@ -62,6 +63,9 @@ type Settings struct {
 	Max        payment.Amount // of one sale
 	Operator   string         // two digits
 	Kernel     *contact.Kernel
+	// Contactless are the kernels for cards that are tapped; nil when none are. Its
+	// UI hook is the runner's.
+	Contactless *contactless.Config
 	// SignInAfter is the age at which working keys are renewed; zero means only at
 	// the start and when the host asks.
 	SignInAfter time.Duration
@@ -72,6 +76,7 @@ type Runner struct {
 	Journal *journal.Journal
 	Host    Host
 	Card    Card
+	Field   Field // nil: cards are inserted only
 	PIN     PINPad
 	Desk    *operator.Desk
 	// Print prints the copies of a record and marks them printed.
@@ -81,8 +86,12 @@ type Runner struct {
 
 	signedAt time.Time // of the last sign-in; zero when not signed in
 	cardUsed bool      // the card of the last transaction may still be in the slot
+	inField  FieldCard // the card of the last transaction, which may still lie on the reader
 	stray    bool      // a record may be pending that no transaction is ending
 	amount   string    // formatted amount of the running transaction
+
+	tapConfig *contactless.Config // what tapReader was made of
+	tapReader *contactless.Reader
 }
 
 // Amount is the formatted amount of the running transaction, or "".

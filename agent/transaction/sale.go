@@ -8,7 +8,6 @@ import (
 
 	"posagent/agent/acquirer"
 	"posagent/agent/emv"
-	"posagent/agent/emv/contact"
 	"posagent/agent/journal"
 	"posagent/agent/operator"
 	"posagent/agent/payment"
@@ -30,20 +29,20 @@ func (r *Runner) Sale(ctx context.Context, s Settings, sale Sale) Outcome {
 	if out, refused := r.before(ctx, s, sale); refused {
 		return out
 	}
-	card, chip, out := r.present(ctx, s, sale)
+	card, out := r.present(ctx, s, sale)
 	if out != nil {
 		return *out
 	}
 	if err := ctx.Err(); err != nil { // the last moment at which stopping costs nothing
-		r.giveBack()
+		r.letGo(card)
 		return r.refuse("cancelled", err)
 	}
-	rec, req, err := r.begin(ctx, s, sale, chip)
+	rec, req, err := r.begin(ctx, s, sale, card)
 	if err != nil {
-		r.giveBack()
+		r.letGo(card)
 		return r.notBegun(err)
 	}
-	r.say("host", operator.Busy)
+	r.sayWithCard("host", card)
 	// What has been begun is ended: a request that may be at the host is waited
 	// for, also when the terminal is told to stop. The link's timer bounds it.
 	resp, hostErr := r.Host.Authorize(context.WithoutCancel(ctx), req)
@@ -106,17 +105,34 @@ func (r *Runner) impossible(s Settings, sale Sale) (Outcome, bool) {
 }
 
 // begin makes the pending record durable and gives the request as it is sent.
-func (r *Runner) begin(ctx context.Context, s Settings, sale Sale, chip emv.Outcome) (journal.Record, payment.Request, error) {
+func (r *Runner) begin(ctx context.Context, s Settings, sale Sale, card *presented) (journal.Record, payment.Request, error) {
+	chip := card.chip
 	req := payment.Request{
 		Type: payment.Sale, Amount: sale.Amount, Currency: s.Currency, Time: r.Now(),
 		TerminalID: s.TerminalID, MerchantID: s.MerchantID, Operator: s.Operator,
-		Entry: payment.Chip, PAN: chip.PAN, Expiry: chip.Expiry, PANSequence: chip.PANSequence,
+		Entry: card.entry, PAN: chip.PAN, Expiry: chip.Expiry, PANSequence: chip.PANSequence,
 		Track2: chip.Track2, PINBlock: chip.PINBlock, ICC: chip.DE55,
 	}
 	rec, err := r.Journal.Begin(context.WithoutCancel(ctx), journal.Draft{
-		Request: req, Requester: sale.Requester, RequestID: sale.RequestID, EMV: chipRecord(chip), CVM: cvmName(chip)})
+		Request: req, Requester: sale.Requester, RequestID: sale.RequestID, EMV: chipRecord(chip), CVM: card.cvm})
 	req.STAN, req.Batch = rec.STAN, rec.Batch
 	return rec, req, err
+}
+
+// letGo gives a card back that nothing was begun with.
+func (r *Runner) letGo(card *presented) {
+	if card.session != nil {
+		r.giveBack()
+	}
+}
+
+// sayWithCard shows a screen on which a card in the slot must stay there.
+func (r *Runner) sayWithCard(name string, card *presented) {
+	var notes []string
+	if card.session != nil {
+		notes = append(notes, operator.Text(r.Desk.Lang(), "leave_card"))
+	}
+	r.say(name, operator.Busy, notes...)
 }
 
 // notBegun ends a transaction that the journal did not take: nothing was sent.
@@ -132,12 +148,14 @@ func (r *Runner) notBegun(err error) Outcome {
 
 // conclude turns the host's answer, or its absence, into the final record, and
 // then tells everybody.
-func (r *Runner) conclude(ctx context.Context, s Settings, rec journal.Record, card *contact.Session, resp payment.Response, hostErr error) Outcome {
+func (r *Runner) conclude(ctx context.Context, s Settings, rec journal.Record, card *presented, resp payment.Response, hostErr error) Outcome {
 	if hostErr != nil {
 		return r.withoutAnswer(ctx, s, rec, card, hostErr)
 	}
 	r.noteSignIn(resp.Code, resp.SignAgain)
-	r.say("completing", operator.Busy)
+	if card.session != nil {
+		r.sayWithCard("completing", card)
+	}
 	chip := r.complete(ctx, card, onlineResult(resp))
 	result := journal.Result{Event: journal.Decline, Response: resp, EMV: chipRecord(chip)}
 	name, cause := "declined", error(nil)
@@ -156,7 +174,7 @@ func (r *Runner) conclude(ctx context.Context, s Settings, rec journal.Record, c
 
 // withoutAnswer ends a transaction the host has not answered. What may have
 // reached the host is written down as a reversal before the card hears of it.
-func (r *Runner) withoutAnswer(ctx context.Context, s Settings, rec journal.Record, card *contact.Session, hostErr error) Outcome {
+func (r *Runner) withoutAnswer(ctx context.Context, s Settings, rec journal.Record, card *presented, hostErr error) Outcome {
 	result, name := journal.Result{Event: journal.NothingSent}, "not_sent"
 	if reason, doubt := acquirer.ReversalReason(hostErr); doubt || !errors.Is(hostErr, acquirer.ErrNotSent) {
 		if reason == "" {
