@@ -8,8 +8,10 @@ import (
 	"posagent/agent/emv"
 	"posagent/agent/operator"
 	"posagent/agent/payment"
+	"posagent/agent/transaction"
 	"posagent/drivers/icc"
 	"posagent/drivers/pinpad"
+	"posagent/nfc"
 )
 
 // slot is the card reader as transactions see it.
@@ -20,6 +22,26 @@ func (s slot) Activate(ctx context.Context) error {
 	_, err := s.Reader.Activate(ctx)
 	return err
 }
+
+// field is the contactless reader as transactions see it.
+type field struct{ nfc.Reader }
+
+// Poll implements transaction.Field.
+func (f field) Poll(ctx context.Context) (transaction.FieldCard, error) {
+	card, err := f.Reader.Poll(ctx, nil)
+	switch {
+	case errors.Is(err, nfc.ErrCollision):
+		return nil, fmt.Errorf("%w: %w", transaction.ErrTwoCards, err)
+	case errors.Is(err, nfc.ErrUnsupported):
+		return nil, fmt.Errorf("%w: %w", transaction.ErrForeignCard, err)
+	case err != nil:
+		return nil, err
+	}
+	return card, nil
+}
+
+// Off implements transaction.Field.
+func (f field) Off() error { return f.Field(false) }
 
 // pad is the PIN pad as transactions see it: the only one who ever holds a PIN.
 // As the keeper of the keys it is keys.OnPad.

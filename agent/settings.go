@@ -79,9 +79,13 @@ func newWork(c *wire.Config, serial string) (*work, error) {
 	if err != nil {
 		return nil, err
 	}
+	tap, err := newContactless(c, kernel)
+	if err != nil {
+		return nil, err
+	}
 	w.settings = transaction.Settings{
 		TerminalID: payment.TerminalID(c.TerminalID), MerchantID: payment.MerchantID(c.Merchant.ID), Currency: currency,
-		Max: payment.Amount(c.Limits.MaxAmount), Operator: "01", Kernel: kernel,
+		Max: payment.Amount(c.Limits.MaxAmount), Operator: "01", Kernel: kernel, Contactless: tap,
 		SignInAfter: time.Duration(c.Acquirer.SignInHours) * time.Hour,
 	}
 	return w, nil
