@@ -64,9 +64,19 @@ func (d *demo) signIn(ctx context.Context) (string, error) {
 var ends = []string{"approved", "declined", "cancelled", "card_error", "card_early", "card_refused", "no_answer", "not_sent",
 	"print_failed", "pin_failed", "reversal_open", "sign_in_failed", "record_failed", "not_ready", "part_missing"}
 
-// sell types an amount, inserts a card, enters the PIN if asked, and waits for
+// shown is a card and the hand that holds it.
+type shown struct {
+	show func() error
+	away func()
+}
+
+func (d *demo) insert(card string) shown {
+	return shown{func() error { return d.h.Insert(card) }, d.h.Board.Slot.Remove}
+}
+
+// sell types an amount, shows a card, enters the PIN if asked, and waits for
 // the record to be at rest and the receipts to be out.
-func (d *demo) sell(ctx context.Context, fen, card, want string, state journal.State) (journal.Record, error) {
+func (d *demo) sell(ctx context.Context, fen string, card shown, want string, state journal.State) (journal.Record, error) {
 	before, _ := d.h.Agent.Journal().Last()
 	if err := d.h.Press("cancel", "1"); err != nil {
 		return journal.Record{}, err
@@ -74,11 +84,11 @@ func (d *demo) sell(ctx context.Context, fen, card, want string, state journal.S
 	if err := d.h.Press(append(strings.Split(fen, ""), "enter")...); err != nil {
 		return journal.Record{}, err
 	}
-	defer d.h.Board.Slot.Remove()
+	defer card.away()
 	if _, err := d.h.Screen(ctx, "insert_card"); err != nil {
 		return journal.Record{}, err
 	}
-	if err := d.h.Insert(card); err != nil {
+	if err := card.show(); err != nil {
 		return journal.Record{}, err
 	}
 	name, err := d.h.Screen(ctx, append([]string{"pin"}, ends...)...)
@@ -135,15 +145,23 @@ func told(rec journal.Record) string {
 }
 
 func (d *demo) salePIN(ctx context.Context) (string, error) {
-	rec, err := d.sell(ctx, "1234", "online-pin", "approved", journal.Approved)
+	rec, err := d.sell(ctx, "1234", d.insert("online-pin"), "approved", journal.Approved)
 	if err == nil && (rec.CVM != journal.CVMOnlinePIN || rec.Amount != 1234) {
 		err = fmt.Errorf("record has CVM %s, amount %d", rec.CVM, rec.Amount)
 	}
 	return told(rec) + "; " + filepath.Join(d.o.Dir, "receipt.png"), err
 }
 
+func (d *demo) saleOfflinePIN(ctx context.Context) (string, error) {
+	rec, err := d.sell(ctx, "2345", d.insert("enciphered-pin"), "approved", journal.Approved)
+	if err == nil && rec.CVM != journal.CVMOfflinePIN {
+		err = fmt.Errorf("record has CVM %s", rec.CVM)
+	}
+	return told(rec) + "; the card verified the PIN, enciphered in the pad", err
+}
+
 func (d *demo) saleNoCVM(ctx context.Context) (string, error) {
-	rec, err := d.sell(ctx, "800", "no-cvm", "approved", journal.Approved)
+	rec, err := d.sell(ctx, "800", d.insert("no-cvm"), "approved", journal.Approved)
 	return told(rec), err
 }
 
@@ -151,7 +169,7 @@ func (d *demo) declined(ctx context.Context) (string, error) {
 	if err := d.h.Host.Post(hostsim.Rule{Action: hostsim.Decline, Code: "51"}); err != nil {
 		return "", err
 	}
-	rec, err := d.sell(ctx, "9900", "dda-online", "declined", journal.Declined)
+	rec, err := d.sell(ctx, "9900", d.insert("dda-online"), "declined", journal.Declined)
 	if err == nil && rec.Code != "51" {
 		err = fmt.Errorf("code %s", rec.Code)
 	}
@@ -162,7 +180,7 @@ func (d *demo) lostAnswer(ctx context.Context) (string, error) {
 	if err := d.h.Host.Post(hostsim.Rule{Action: hostsim.Drop}); err != nil {
 		return "", err
 	}
-	rec, err := d.sell(ctx, "5000", "no-cvm", "no_answer", journal.Reversed)
+	rec, err := d.sell(ctx, "5000", d.insert("no-cvm"), "no_answer", journal.Reversed)
 	if err == nil && rec.Reason != payment.ReasonNoReply {
 		err = fmt.Errorf("reversed for reason %s", rec.Reason)
 	}
@@ -171,29 +189,43 @@ func (d *demo) lostAnswer(ctx context.Context) (string, error) {
 
 // cardDeclines shows a card that ends before the host is asked.
 func (d *demo) cardDeclines(ctx context.Context) (string, error) {
+	err := d.refused(ctx, d.insert("declines-offline"), "declined")
+	return "the card itself declined; the host never heard of it", err
+}
+
+// hostile shows a card that approves although the terminal wants the host.
+func (d *demo) hostile(ctx context.Context) (string, error) {
+	err := d.refused(ctx, d.insert("hostile-upgrade"), "card_error")
+	return "a card approved by itself what the host was to decide: refused, nothing was begun", err
+}
+
+// refused shows a card to a sale of 0.77 that ends on the screen want, without a
+// record and without the host.
+func (d *demo) refused(ctx context.Context, card shown, want string) error {
 	before, err := d.h.Agent.Journal().Last()
 	if err != nil {
-		return "", err
+		return err
 	}
+	asked := len(d.h.Host.Ledger())
 	if err := d.h.Press("cancel", "1", "7", "7", "enter"); err != nil {
-		return "", err
+		return err
 	}
-	defer d.h.Board.Slot.Remove()
+	defer card.away()
 	if _, err := d.h.Screen(ctx, "insert_card"); err != nil {
-		return "", err
+		return err
 	}
-	if err := d.h.Insert("declines-offline"); err != nil {
-		return "", err
+	if err := card.show(); err != nil {
+		return err
 	}
 	name, err := d.h.Screen(ctx, ends...)
 	if err != nil {
-		return "", err
+		return err
 	}
 	after, err := d.h.Agent.Journal().Last()
-	if err == nil && (name != "declined" || after.ID != before.ID) {
-		err = fmt.Errorf("it ended %s, last record %s", name, after.ID)
+	if err == nil && (name != want || after.ID != before.ID || len(d.h.Host.Ledger()) != asked) {
+		err = fmt.Errorf("it ended %s, last record %s, %d entries in the ledger instead of %d", name, after.ID, len(d.h.Host.Ledger()), asked)
 	}
-	return "the card itself declined; the host never heard of it", err
+	return err
 }
 
 func (d *demo) badConfig(ctx context.Context) (string, error) {

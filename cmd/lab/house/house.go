@@ -143,6 +143,13 @@ func pins() map[string]string {
 			}
 		}
 	}
+	for _, name := range cardsim.ContactlessNames() {
+		if p, err := cardsim.LoadContactless(name); err == nil {
+			for _, app := range p.Applications {
+				all[app.PAN] = CardPIN
+			}
+		}
+	}
 	return all
 }
 
@@ -249,16 +256,27 @@ func Config(terminalID, hostAddr string, timeout time.Duration, lang wire.Langua
 	}
 	c.TerminalID, c.Merchant.ID, c.Language = terminalID, MerchantID, lang
 	c.Acquirer.Primary, c.Acquirer.ResponseTimeoutMS = hostAddr, uint32(timeout.Milliseconds())
-	for _, app := range cardsim.Applications() {
+	for _, app := range applications() {
 		c.AIDs = append(c.AIDs, wire.AID{AID: app.AID.String(), Label: "TEST", Partial: app.Partial, Version: app.Version.String(),
 			TACDefault: app.TACDefault.String(), TACDenial: app.TACDenial.String(), TACOnline: app.TACOnline.String(),
 			FloorLimit: int64(app.FloorLimit), DDOL: app.DefaultDDOL.String(), TDOL: app.DefaultTDOL.String()})
 	}
-	for _, k := range cardsim.CAPKs() {
+	for _, k := range cardsim.ContactlessCAPKs() {
 		c.CAPKs = append(c.CAPKs, wire.CAPK{RID: k.RID.String(), Index: fmt.Sprintf("%02X", k.Index), Modulus: k.Modulus.String(),
 			Exponent: k.Exponent.String(), Expiry: k.Expiry.Time.Format(time.DateOnly), Checksum: k.Checksum.String()})
 	}
 	return c, nil
+}
+
+// applications are those of the cards, inserted and tapped.
+func applications() []emv.Application {
+	all := cardsim.Applications()
+	for _, aid := range []emv.AID{{0xA0, 0x00, 0x00, 0x00, 0x03, 0x10, 0x10}, {0xA0, 0x00, 0x00, 0x00, 0x04, 0x10, 0x10}} {
+		app := all[0]
+		app.AID = aid
+		all = append(all, app)
+	}
+	return all
 }
 
 // Enroll registers a terminal at the fleet and gives its one-time code.
