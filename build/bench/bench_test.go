@@ -107,7 +107,7 @@ func TestRawLog(t *testing.T) {
 // themselves; this runs those that need no disk and no process, shortly.
 func TestSidesDoTheSame(t *testing.T) {
 	b := &bench{rounds: 1, dir: t.TempDir()}
-	for _, m := range []measure{{"codec", measureCodec}, {"kernel", measureKernel}, {"receipt", measureReceipt}} {
+	for _, m := range []measure{{"codec", measureCodec}, {"kernel", measureKernel}, {"tap", measureTap}, {"receipt", measureReceipt}} {
 		lines, err := m.take(context.Background(), b)
 		if err != nil || len(lines) == 0 {
 			t.Errorf("%s: %d lines, %v", m.name, len(lines), err)

@@ -111,7 +111,7 @@ func measureKernel(ctx context.Context, b *bench) ([]Line, error) {
 	}
 	return []Line{
 		Line{Name: "contact transaction with DDA, kernel only", Ours: Value{ns[ours], Nanoseconds}}.
-			beside("the bare RSA in it: 3 public operations", ns[floor], ratio),
+			beside("the bare RSA in it: 3 public operations", ns[floor], ratio).atMost(float64(250 * time.Microsecond)),
 		{Name: "  allocations of it", Ours: Value{n, Allocs}},
 		Line{Name: fmt.Sprintf("TLV walk over a record of %d bytes", len(longest)), Ours: Value{w, Allocs}}.atMost(0),
 	}, nil

@@ -74,6 +74,7 @@ var measures = []measure{
 	{"codec", measureCodec},
 	{"receipt", measureReceipt},
 	{"kernel", measureKernel},
+	{"tap", measureTap},
 	{"terminald", measureTerminal},
 	{"size", measureSize},
 }
@@ -81,7 +82,7 @@ var measures = []measure{
 func main() {
 	b := &bench{out: os.Stderr}
 	jsonFile := flag.String("json", "", "`file` to write all lines to as JSON")
-	only := flag.String("only", "", "`regexp` of the measures to take: journal, codec, receipt, kernel, terminald, size")
+	only := flag.String("only", "", "`regexp` of the measures to take: journal, codec, receipt, kernel, tap, terminald, size")
 	dir := flag.String("dir", "build/out", "existing `folder` on the disk to be measured")
 	flag.IntVar(&b.rounds, "rounds", 9, "turns of each measure of processor time, at least 3")
 	flag.IntVar(&b.starts, "starts", 20, "starts of terminald, at least 1")
