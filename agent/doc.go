@@ -17,7 +17,8 @@
 //
 // # Goroutines
 //
-// Run owns all of them. The lane is the one that owns runner, menu and card slot:
+// Run owns all of them. The lane is the one that owns runner, menu, card slot and
+// contactless reader (while a card is awaited it lends the two to one goroutine each):
 // a transaction, a configuration change and a key press in the menu never happen
 // at the same time. Others hand it work through a channel. The journal's writer
 // is the last to end.
@@ -31,4 +32,8 @@
 //
 // Told to stop, the terminal stops waiting for cards at once, but a request that
 // is at the host is waited for: its answer is worth more than a fast end.
+//
+// Cards are tapped where the configuration has the feature and the terminal the
+// reader; without a reader they are inserted, and nothing else changes. Limits and
+// the CVM limit come from the configuration, kernels from the RID of each AID.
 package agent

@@ -68,8 +68,8 @@ func (r *Runner) await(ctx context.Context, pause time.Duration) (tapped FieldCa
 		}
 		return nil, nil, nil
 	}
-	if ctx.Err() == nil && errors.Is(slot, context.Canceled) {
-		slot = nil // the field has cancelled it
+	if ctx.Err() == nil && (tapped != nil || field != nil && !errors.Is(field, context.Canceled)) {
+		slot = nil // the field was first, and has cancelled it
 	}
 	return tapped, slot, field
 }
