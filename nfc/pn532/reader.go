@@ -123,13 +123,20 @@ func (d *Dev) cycle(ctx context.Context, limit iso14443.Rate) (*Card, error) {
 }
 
 // list has the chip activate cards of one type. Two are asked for in type A; in
-// type B, where the chip does not tell collisions, one.
+// type B, where the chip does not tell collisions, one. It is not sent again: a
+// card that was activated unheard answers no request until the field is reset.
 func (d *Dev) list(ctx context.Context, typ nfc.Type) ([]Target, error) {
 	data := []byte{maxTargets, Target106A}
 	if typ == nfc.TypeB {
 		data = []byte{1, Target106B, 0} // AFI: every application
 	}
-	b, err := d.command(ctx, request{code: CmdInListPassiveTarget, data: data, wait: listWait, again: true})
+	if err := d.prepare(ctx); err != nil {
+		return nil, fmt.Errorf("list type %v: %w: %w", typ, ErrChip, err)
+	}
+	b, err := d.command(ctx, request{code: CmdInListPassiveTarget, data: data, wait: listWait})
+	if recoverable(err) {
+		err = fmt.Errorf("%w: %w", errAir, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("list type %v: %w", typ, err)
 	}

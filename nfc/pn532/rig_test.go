@@ -83,6 +83,7 @@ type rig struct {
 	reader *pn532.Dev
 	card   *echo
 	picc   *iso14443sim.PICC
+	second *iso14443sim.PICC // put beside it by a fault
 }
 
 func optsA(change func(*iso14443sim.Opts)) *iso14443sim.Opts {
