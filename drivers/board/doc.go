@@ -18,6 +18,7 @@
 //	  "parts": {
 //	    "icc":     {"driver": "uart", "port": "ICC0", "pins": {"reset": "ICC_RST", "power": "gpiochip1+4", "present": "ICC_DET"}},
 //	    "pinpad":  {"port": "/dev/ttyUSB1", "baud": 115200},
+//	    "nfc":     {"driver": "pn532", "port": "/dev/ttyUSB3", "baud": 921600},
 //	    "printer": {"port": "/dev/ttyUSB2", "width_dots": 384},
 //	    "display": {"driver": "ili9341", "spi": "SPI0.0", "dc": "LCD_DC", "reset": "LCD_RST"}
 //	  }

@@ -11,6 +11,7 @@ import (
 	"posagent/drivers/display"
 	"posagent/drivers/icc"
 	"posagent/drivers/pinpad"
+	"posagent/nfc/pn532"
 	"posagent/printer/thermal"
 )
 
@@ -33,6 +34,7 @@ func Open(ctx context.Context, profile *Profile, buses Buses) (*Parts, error) {
 		{Printer, func() error { return o.printer(profile.Parts.Printer) }},
 		{PINPad, func() error { return o.pinpad(profile.Parts.PINPad) }},
 		{ICC, func() error { return o.icc(profile.Parts.ICC) }},
+		{NFC, func() error { return o.nfc(profile.Parts.NFC) }},
 	} {
 		if err := ctx.Err(); err != nil {
 			_ = o.parts.Halt()
@@ -138,6 +140,21 @@ func (o *opener) bareSlot(port periph.PortCloser, d *ICCPart) (icc.Reader, error
 		return nil, err
 	}
 	return r, nil
+}
+
+func (o *opener) nfc(d *NFCPart) error {
+	if d == nil {
+		return ErrNotFitted
+	}
+	return o.uart(d.Port, func(port periph.PortCloser) error {
+		dev, err := pn532.New(port, &pn532.Opts{MaxBaud: d.Baud, MaxRate: pn532.DefaultOpts.MaxRate})
+		if err != nil {
+			return err
+		}
+		o.parts.NFC = dev
+		o.parts.atHalt(NFC, dev.Halt, port.Close)
+		return nil
+	})
 }
 
 func (o *opener) pinpad(d *PINPadPart) error {

@@ -10,6 +10,7 @@ import (
 
 	"posagent/drivers/icc"
 	"posagent/drivers/pinpad"
+	"posagent/nfc"
 	"posagent/printer/thermal"
 )
 
@@ -22,6 +23,7 @@ const (
 	PINPad  Part = "pinpad"
 	Printer Part = "printer"
 	Display Part = "display"
+	NFC     Part = "nfc"
 )
 
 // ErrNotFitted is the reason of a part that the model does not have.
@@ -35,6 +37,7 @@ type Parts struct {
 	PINPad  *pinpad.Dev
 	Printer *thermal.Dev
 	Display display.Drawer
+	NFC     nfc.Reader
 	// Missing holds why a part is nil: ErrNotFitted or what failed.
 	Missing map[Part]error
 

@@ -24,6 +24,7 @@ type Fitted struct {
 	PINPad  *PINPadPart  `json:"pinpad,omitempty"`
 	Printer *PrinterPart `json:"printer,omitempty"`
 	Display *DisplayPart `json:"display,omitempty"`
+	NFC     *NFCPart     `json:"nfc,omitempty"`
 }
 
 // ICCPart is the contact card reader.
@@ -89,6 +90,16 @@ type DisplayPart struct {
 	// Rotation is "landscape" (also when absent), "portrait",
 	// "landscape-flipped" or "portrait-flipped".
 	Rotation string `json:"rotation,omitempty"`
+}
+
+// NFCPart is the contactless card reader.
+type NFCPart struct {
+	// Driver is "pn532".
+	Driver string `json:"driver"`
+	Port   string `json:"port"`
+	// Baud is the highest speed of the line, to which the chip is raised from
+	// 115200; 0 for 921600.
+	Baud uint32 `json:"baud,omitempty"`
 }
 
 //go:embed profiles/*.json

@@ -109,6 +109,10 @@ func TestBadFields(t *testing.T) {
 		{"shared pin", with(`"icc":` + slot + `,"display":{"driver":"ili9341","spi":"S","dc":"R"}`), "parts.display.dc", "already used by parts.icc.pins.reset"},
 		{"rotation", with(`"display":{"driver":"ili9341","spi":"S","dc":"D","rotation":"sideways"}`), "parts.display.rotation", "want landscape"},
 		{"panel driver", with(`"display":{"driver":"st7789","spi":"S","dc":"D"}`), "parts.display.driver", "want ili9341"},
+		{"contactless reader", with(`"nfc":{"driver":"pn532","port":"A","baud":921600}`), "", ""},
+		{"contactless chip", with(`"nfc":{"driver":"rc522","port":"A"}`), "parts.nfc.driver", "want pn532"},
+		{"contactless port", with(`"nfc":{"driver":"pn532"}`), "parts.nfc.port", "missing"},
+		{"contactless speed", with(`"nfc":{"driver":"pn532","port":"A","baud":9600}`), "parts.nfc.baud", "not within"},
 		{"no dc", with(`"display":{"driver":"ili9341","spi":"S"}`), "parts.display.dc", "missing"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

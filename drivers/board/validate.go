@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"posagent/drivers/display"
+	"posagent/nfc/pn532"
 	"posagent/printer"
 	"posagent/printer/thermal"
 )
@@ -62,6 +63,13 @@ func (p *Profile) Validate() error {
 		}
 		c.number("parts.printer.rx_buffer", d.RXBuffer, thermal.MinRXBuffer, maxRXBuffer)
 		c.number("parts.printer.tear_feed_dots", uint32(d.TearFeedDots), 1, maxTearFeed)
+	}
+	if d := p.Parts.NFC; d != nil {
+		if d.Driver != "pn532" {
+			c.fail("parts.nfc.driver", "%q: want pn532", d.Driver)
+		}
+		c.port("parts.nfc.port", d.Port)
+		c.number("parts.nfc.baud", d.Baud, pn532.ResetBaud, maxBaud)
 	}
 	if d := p.Parts.Display; d != nil {
 		c.display("parts.display", d)

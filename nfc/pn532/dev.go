@@ -116,10 +116,11 @@ func (d *Dev) Field(on bool) error {
 	return nil
 }
 
-// Halt implements nfc.Reader: the field goes off and the chip sleeps.
+// Halt implements nfc.Reader: the field goes off and the chip sleeps. A chip that
+// was never used is left as it is.
 func (d *Dev) Halt() error {
 	d.drop()
-	if d.state == asleep && d.epoch > 0 && !d.field {
+	if d.state == asleep && !d.field {
 		return nil
 	}
 	ctx := context.Background()

@@ -17,6 +17,8 @@ import (
 	"posagent/drivers/icc/iccsim"
 	"posagent/drivers/pinpad/pinpadsim"
 	"posagent/drivers/uart"
+	"posagent/nfc/iso14443/iso14443sim"
+	"posagent/nfc/pn532/pn532sim"
 	"posagent/printer/thermal/thermalsim"
 )
 
@@ -60,6 +62,11 @@ type Board struct {
 	Contacts *iccsim.Slot
 	Chip     *iccsim.TDA8029
 
+	// Air is the field of the contactless reader NFC; Tap and Untap are a card
+	// held to it.
+	Air *iso14443sim.Air
+	NFC *pn532sim.Chip
+
 	// Lines are the wires of New, for faults on them; all nil on the
 	// pseudo-terminal form.
 	Lines Lines
@@ -68,12 +75,15 @@ type Board struct {
 	buses   *buses
 	serve   []served
 	pty     io.Closer
+
+	mu     sync.Mutex // guards tapped
+	tapped *iso14443sim.PICC
 }
 
 // Lines are the buses between terminal and parts.
 type Lines struct {
-	ICC, PINPad, Printer *bussim.UART
-	Panel                *bussim.SPI
+	ICC, PINPad, Printer, NFC *bussim.UART
+	Panel                     *bussim.SPI
 }
 
 // served is a part and its wire.
@@ -127,6 +137,7 @@ func New(opts *Opts) *Board {
 	}
 	profile.Parts.Printer.RXBuffer = opts.Printer.RXBuffer
 	b := &Board{profile: profile, PINPad: newPad(opts), Paper: thermalsim.New(&opts.Printer)}
+	b.antenna()
 	slot := opts.Slot
 	if slot.Name == "" {
 		slot.Name = "ICC0_"
@@ -143,16 +154,19 @@ func New(opts *Opts) *Board {
 		ICC:     line(parts.ICC.Port, true),
 		PINPad:  line(parts.PINPad.Port, false),
 		Printer: line(parts.Printer.Port, false),
+		NFC:     line(parts.NFC.Port, false),
 		Panel:   bussim.NewSPI(parts.Display.SPI, b.Panel),
 	}
 	b.serve = []served{
 		{"icc", b.Contacts, b.Lines.ICC.Wire()},
 		{"pinpad", b.PINPad, b.Lines.PINPad.Wire()},
 		{"printer", b.Paper, b.Lines.Printer.Wire()},
+		{"nfc", b.NFC, b.Lines.NFC.Wire()},
 	}
 	b.buses = &buses{
 		uarts: map[string]*bussim.UART{
 			parts.ICC.Port: b.Lines.ICC, parts.PINPad.Port: b.Lines.PINPad, parts.Printer.Port: b.Lines.Printer,
+			parts.NFC.Port: b.Lines.NFC,
 		},
 		spis: map[string]*bussim.SPI{parts.Display.SPI: b.Lines.Panel},
 		pins: map[string]*bussim.Pin{
@@ -163,6 +177,37 @@ func New(opts *Opts) *Board {
 		open: map[string]bool{},
 	}
 	return b
+}
+
+// antenna makes the contactless reader and its field.
+func (b *Board) antenna() {
+	b.Air = iso14443sim.NewAir(nil)
+	b.NFC = pn532sim.New(b.Air, nil)
+}
+
+// Tap holds a card to the contactless reader, in the way of
+// iso14443sim.DefaultOpts, and takes away the one that was tapped before. Other
+// cards, and several, are placed on Air.
+func (b *Board) Tap(c iso14443sim.Card) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.untap()
+	b.tapped = iso14443sim.NewPICC(c, nil)
+	b.Air.Place(b.tapped)
+}
+
+// Untap takes the tapped card away; without one it does nothing.
+func (b *Board) Untap() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.untap()
+}
+
+func (b *Board) untap() {
+	if b.tapped != nil {
+		b.Air.Remove(b.tapped)
+		b.tapped = nil
+	}
 }
 
 // Profile describes this terminal. The caller may change the copy, for example

@@ -117,6 +117,21 @@ func exercise(t *testing.T, ctx context.Context, sim *boardsim.Board, parts *boa
 		t.Error(err)
 	}
 
+	tapped := &echoCard{}
+	sim.Tap(tapped)
+	near, err := parts.NFC.Poll(ctx, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err = near.Transmit(ctx, []byte{0x00, 0xA4, 0x04, 0x00, 0x00})
+	if want := []byte{0x00, 0xA4, 0x04, 0x00, 0x90, 0x00}; err != nil || !bytes.Equal(r, want) || tapped.resets == 0 {
+		t.Errorf("tapped card answered %x, %v after %d resets; want %x", r, err, tapped.resets, want)
+	}
+	sim.Untap()
+	if err := near.Removed(ctx); err != nil {
+		t.Error(err)
+	}
+
 	sim.Paper.Tear()
 	if err := parts.Printer.Print(ctx, printer.NewDocument(printer.Payment).Line("TOTAL 12.34")); err != nil {
 		t.Fatal(err)
@@ -144,6 +159,9 @@ func TestEveryPartThroughItsWires(t *testing.T) {
 					t.Errorf("panel shows %v; want white", c)
 				}
 				halt()
+				if sim.Air.On() {
+					t.Error("the field is on after Halt")
+				}
 				if sim.Panel.Lit() {
 					t.Error("the panel is lit after Halt")
 				}

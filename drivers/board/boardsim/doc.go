@@ -9,6 +9,7 @@
 //	go sim.Run(ctx)
 //	parts, err := board.Open(ctx, sim.Profile(), sim.Buses())
 //	sim.Slot.Insert(card)             // a card goes in
+//	sim.Tap(card)                     // or is held to the antenna
 //	sim.PINPad.Press(pinpad.Key1)     // a finger on a key
 //	sheet := sim.Paper.Tear()         // the receipt is torn off
 //	png.Encode(w, sim.Panel.Image())  // what the display shows
@@ -16,12 +17,12 @@
 // # Two forms
 //
 // New is the model "posagent-sim" in this process: a bare card slot at character
-// level, PIN pad, printer and panel on bussim buses. Everything obeys virtual
-// time.
+// level, PIN pad, printer, panel and PN532 on bussim buses. Everything obeys
+// virtual time.
 //
 // NewPTY is for a terminal in another process: the card slot behind a TDA8029,
-// PIN pad and printer on pseudo-terminals, reached by the paths in the profile
-// that it writes to board.json. It has no panel.
+// PIN pad, printer and PN532 on pseudo-terminals, reached by the paths in the
+// profile that it writes to board.json. It has no panel.
 //
 // # Killed processes
 //

@@ -24,8 +24,8 @@ const unread = 100 * time.Millisecond
 // profileName is the profile that NewPTY writes.
 const profileName = "board.json"
 
-// NewPTY builds a terminal for another process: it puts icc, pinpad and printer,
-// links to pseudo-terminals, and board.json, the profile that names them, into
+// NewPTY builds a terminal for another process: it puts icc, pinpad, printer
+// and nfc, links to pseudo-terminals, and board.json, the profile that names them, into
 // dir, which must exist. Links left by an earlier board are replaced. nil opts
 // are the defaults; Close takes the links away again.
 func NewPTY(dir string, opts *Opts) (_ *Board, err error) {
@@ -45,9 +45,11 @@ func NewPTY(dir string, opts *Opts) (_ *Board, err error) {
 	}()
 	b := &Board{PINPad: newPad(opts), Paper: thermalsim.New(&opts.Printer), Chip: iccsim.NewTDA8029(), pty: set}
 	b.Slot = b.Chip
+	b.antenna()
 	b.profile = &board.Profile{Model: model + "-pty", Parts: board.Fitted{
 		ICC:    &board.ICCPart{Driver: "tda8029", Port: filepath.Join(dir, "icc")},
 		PINPad: &board.PINPadPart{Port: filepath.Join(dir, "pinpad")},
+		NFC:    &board.NFCPart{Driver: "pn532", Port: filepath.Join(dir, "nfc")},
 		Printer: &board.PrinterPart{
 			Port: filepath.Join(dir, "printer"), WidthDots: opts.Printer.WidthDots, RXBuffer: opts.Printer.RXBuffer,
 		},
@@ -56,6 +58,7 @@ func NewPTY(dir string, opts *Opts) (_ *Board, err error) {
 		{name: b.profile.Parts.ICC.Port, part: b.Chip},
 		{name: b.profile.Parts.PINPad.Port, part: b.PINPad},
 		{name: b.profile.Parts.Printer.Port, part: b.Paper},
+		{name: b.profile.Parts.NFC.Port, part: b.NFC},
 	} {
 		if s.wire, err = set.add(s.name); err != nil {
 			return nil, err
