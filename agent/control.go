@@ -161,9 +161,15 @@ func (a *Agent) fitted() []control.Part {
 	return parts
 }
 
-// SelfTest implements control.Terminal: it asks every part that can answer. A
-// part that the model does not have is no failure and is left out.
-func (a *Agent) SelfTest(ctx context.Context) []control.Part {
+// SelfTest implements control.Terminal: it asks every part that can answer, on
+// the lane, because a question between the commands of a sale would spoil the
+// card's session. A part that the model does not have is no failure and is left out.
+func (a *Agent) SelfTest(ctx context.Context) (parts []control.Part, err error) {
+	err = a.inLane(ctx, func(ctx context.Context) { parts = a.selfTest(ctx) })
+	return parts, err
+}
+
+func (a *Agent) selfTest(ctx context.Context) []control.Part {
 	parts := slices.DeleteFunc(a.fitted(), func(p control.Part) bool {
 		return errors.Is(a.o.Parts.Missing[board.Part(p.Name)], board.ErrNotFitted)
 	})

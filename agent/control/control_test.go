@@ -70,9 +70,8 @@ func (x *terminal) Sale(ctx context.Context, r SaleRequest) (SaleAnswer, error) 
 
 func (x *terminal) Reprint(ctx context.Context, id string) error { return x.note(ctx, "reprint "+id) }
 
-func (x *terminal) SelfTest(context.Context) []Part {
-	x.note(context.Background(), "selftest")
-	return nil
+func (x *terminal) SelfTest(ctx context.Context) ([]Part, error) {
+	return nil, x.note(ctx, "selftest")
 }
 
 func (x *terminal) Journal() journal.Reader { return reader{x: x} }
@@ -277,6 +276,9 @@ func TestClientRoundTrip(t *testing.T) {
 	var e *Error
 	if _, err := c.Sale(ctx, SaleRequest{RequestID: "2", Amount: "1"}); !errors.Is(err, ErrBusy) || errors.Is(err, ErrNotReady) || !errors.As(err, &e) || e.Text == "" {
 		t.Errorf("busy comes back as %v", err)
+	}
+	if _, err := c.SelfTest(ctx); !errors.Is(err, ErrBusy) {
+		t.Errorf("self-test of a busy terminal: %v", err)
 	}
 }
 

@@ -71,7 +71,7 @@ func (e *Error) Is(target error) bool {
 
 // Refusals.
 var (
-	ErrBusy      = &Error{"busy", "the terminal is busy with another transaction; ask again with the same request id", 409}
+	ErrBusy      = &Error{"busy", "the terminal is busy with another transaction; ask again, a sale with the same request id", 409}
 	ErrNotFound  = &Error{"not_found", "no such record", 404}
 	ErrNotReady  = &Error{"not_ready", "the terminal cannot sell now; see its status", 409}
 	ErrActivated = &Error{"activated", "the terminal is activated already", 409}
@@ -89,5 +89,5 @@ type Terminal interface {
 	Sale(ctx context.Context, r SaleRequest) (SaleAnswer, error)
 	Journal() journal.Reader
 	Reprint(ctx context.Context, id string) error
-	SelfTest(ctx context.Context) []Part
+	SelfTest(ctx context.Context) ([]Part, error) // ErrBusy during a sale: the parts are in use
 }

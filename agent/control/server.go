@@ -23,7 +23,10 @@ const maxBody = 16 << 10
 func Handler(life context.Context, t Terminal) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { answer(w, t.Status(), nil) })
-	mux.HandleFunc("GET /v1/selftest", func(w http.ResponseWriter, r *http.Request) { answer(w, list(t.SelfTest(r.Context())), nil) })
+	mux.HandleFunc("GET /v1/selftest", func(w http.ResponseWriter, r *http.Request) {
+		parts, err := t.SelfTest(r.Context())
+		answer(w, list(parts), err)
+	})
 	mux.HandleFunc("POST /v1/activate", func(w http.ResponseWriter, r *http.Request) {
 		var in struct {
 			Code string `json:"code"`

@@ -54,8 +54,8 @@ func (x *terminal) Reprint(_ context.Context, id string) error {
 	return x.err
 }
 
-func (x *terminal) SelfTest(context.Context) []control.Part {
-	return []control.Part{{Name: "journal", OK: true, Detail: "3 records"}, {Name: "printer ready", OK: x.sound, Detail: "paper out"}}
+func (x *terminal) SelfTest(context.Context) ([]control.Part, error) {
+	return []control.Part{{Name: "journal", OK: true, Detail: "3 records"}, {Name: "printer ready", OK: x.sound, Detail: "paper out"}}, nil
 }
 
 type reader struct {
