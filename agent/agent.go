@@ -150,6 +150,9 @@ func (a *Agent) wire() {
 	if a.o.Parts.ICC != nil {
 		a.runner.Card = slot{a.o.Parts.ICC}
 	}
+	if a.o.Parts.NFC != nil {
+		a.runner.Field = field{a.o.Parts.NFC}
+	}
 	if a.o.Parts.PINPad != nil {
 		a.runner.PIN = pad{a.o.Parts.PINPad}
 	}

@@ -128,6 +128,8 @@ func (d *demo) run(ctx context.Context) error {
 		{"chip sale with online PIN", d.salePIN},
 		{"chip sale with offline PIN", d.saleOfflinePIN},
 		{"chip sale without CVM", d.saleNoCVM},
+		{"tap below the CVM limit", d.tapBelow},
+		{"tap above the CVM limit", d.tapAbove},
 		{"decline by the host", d.declined},
 		{"answer lost: reversed", d.lostAnswer},
 		{"decline by the card", d.cardDeclines},

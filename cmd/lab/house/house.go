@@ -350,6 +350,20 @@ func (h *House) Insert(name string) error {
 	return nil
 }
 
+// Tap holds a card of the contactless wallet to the reader, in place of one that
+// is held there.
+func (h *House) Tap(name string) error {
+	card, err := cardsim.OpenContactless(name)
+	if err != nil {
+		return err
+	}
+	h.Board.Tap(card)
+	return nil
+}
+
+// Untap takes the card from the reader, if there is one.
+func (h *House) Untap() { h.Board.Untap() }
+
 // Screen waits until the terminal shows one of the screens, and gives its name.
 func (h *House) Screen(ctx context.Context, names ...string) (string, error) {
 	var last string
