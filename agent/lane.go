@@ -184,6 +184,9 @@ func (a *Agent) adopt(s *config.Snapshot) {
 	l.menu.Lang = operator.Lang(s.Language)
 	l.menu.Currency, l.menu.Max = w.settings.Currency, w.settings.Max
 	a.runner.SignOff()
+	if w.settings.Contactless != nil && a.o.Parts.NFC == nil {
+		a.log.Warn("contactless is configured, and cards can only be inserted", "err", a.o.Parts.Missing[board.NFC])
+	}
 	if a.o.Parts.PINPad == nil {
 		return
 	}
