@@ -12,8 +12,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -76,6 +74,7 @@ type Agent struct {
 	mu     sync.Mutex // guards what follows: what others may know of the lane
 	screen operator.Screen
 	facts  facts
+	lost   map[board.Part]error // parts whose ports went away
 }
 
 // facts are what the lane tells others about itself.
@@ -87,6 +86,10 @@ type facts struct {
 	paper    bool
 	config   *config.Snapshot
 }
+
+// errJournalGone is the refusal to begin a new journal on a terminal that has
+// one: trace numbers would come again, and open reversals would be forgotten.
+var errJournalGone = errors.New("the journal of an activated terminal is missing: bring the file back, or remove identity.json and activate the terminal anew, in a new batch at the host")
 
 // New opens what a terminal keeps. Run starts it; Close must be called if Run is
 // not. Errors name the file that is damaged; nothing is repaired by deleting.
@@ -138,7 +141,13 @@ func (a *Agent) open() error {
 	if err != nil {
 		return err
 	}
-	a.journal, err = journal.Open(filepath.Join(a.o.Dir, "journal.db"), journal.Options{Key: key, Log: a.log.With("subsystem", "journal"), Now: a.o.Now})
+	path := filepath.Join(a.o.Dir, "journal.db")
+	if _, ok := a.life.Identity(); ok {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%w: %s", errJournalGone, path)
+		}
+	}
+	a.journal, err = journal.Open(path, journal.Options{Key: key, Log: a.log.With("subsystem", "journal"), Now: a.o.Now})
 	return err
 }
 
@@ -177,23 +186,6 @@ func deviceKey(path string) ([]byte, error) {
 		err = fmt.Errorf("device.key has %d bytes, want 32", len(key))
 	}
 	return key, err
-}
-
-// count gives the next number of a counter that is never reused.
-func (a *Agent) count(name string) (uint64, error) {
-	path := filepath.Join(a.o.Dir, name+".count")
-	var n uint64
-	data, err := durable.Read(path)
-	switch {
-	case err == nil:
-		if n, err = strconv.ParseUint(strings.TrimSpace(string(data)), 10, 64); err != nil {
-			return 0, fmt.Errorf("read counter %s: %w", name, err)
-		}
-	case !errors.Is(err, fs.ErrNotExist):
-		return 0, err
-	}
-	n++
-	return n, durable.Write(path, []byte(strconv.FormatUint(n, 10)+"\n"))
 }
 
 func (a *Agent) verifyConfig(body []byte, after uint64) (*wire.Envelope, error) {
@@ -245,7 +237,7 @@ func (a *Agent) runPad(keep, ctx context.Context, dev *pinpad.Dev) error {
 	select {
 	case err := <-done:
 		if ctx.Err() == nil {
-			a.log.Error("PIN pad lost", "err", err)
+			a.lose(board.PINPad, err)
 		}
 		<-a.stopped
 	case <-a.stopped:

@@ -151,7 +151,7 @@ func (a *Agent) Status() control.Status {
 func (a *Agent) fitted() []control.Part {
 	var parts []control.Part
 	for _, p := range []board.Part{board.ICC, board.PINPad, board.Printer, board.Display} {
-		missing := a.o.Parts.Missing[p]
+		missing := a.missing(p)
 		part := control.Part{Name: string(p), OK: missing == nil}
 		if missing != nil {
 			part.Detail = missing.Error()

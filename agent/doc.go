@@ -26,12 +26,17 @@
 // # What survives a power cut
 //
 // What journal, configuration and identity keep; the lane holds nothing that is
-// not drawn from them.
+// not drawn from them. A damaged file ends the start with its name, and so does a
+// journal that is missing beside an identity; only a damaged counter goes on, from
+// the clock.
 //
 // # Decisions
 //
 // Told to stop, the terminal stops waiting for cards at once, but a request that
 // is at the host is waited for: its answer is worth more than a fast end.
+//
+// A part whose port goes away stays lost until the terminal is started again:
+// ports are opened once. Status names it, and no sale is begun without it.
 //
 // Cards are tapped where the configuration has the feature and the terminal the
 // reader; without a reader they are inserted, and nothing else changes. Limits and

@@ -123,6 +123,7 @@ func (a *Agent) sell(ctx context.Context, sale transaction.Sale) transaction.Out
 	}
 	out := a.runner.Sale(ctx, a.lane.work.settings, sale)
 	a.lane.retryAt = time.Time{}
+	a.noteLoss(out)
 	a.learn()
 	return out
 }
@@ -137,7 +138,7 @@ func (a *Agent) readiness() (bool, string) {
 		return false, operator.Text(lang, "not_ready") + ": " + string(a.life.State())
 	}
 	for _, p := range []board.Part{board.ICC, board.PINPad} {
-		if a.o.Parts.Missing[p] != nil {
+		if a.missing(p) != nil {
 			return false, operator.Text(lang, "part_missing") + ": " + string(p)
 		}
 	}

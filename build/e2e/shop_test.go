@@ -52,10 +52,7 @@ func openShop(t *testing.T) *shop {
 	s := &shop{t: t, ctx: t.Context(), dir: dir}
 	s.startFleet()
 	s.startHost()
-	s.board = launch(t, nil, "lab", "board", "-dir", s.path("board"), "-ready", s.path("board.ready"), "-log-level", "debug")
-	var board struct{ Profile, Control string }
-	s.ready(s.board, "board.ready", &board)
-	s.hands = board.Control
+	s.startBoard()
 	s.sock = s.path("terminal/control.sock")
 	s.terminal = control.Dial(s.sock)
 	return s
@@ -111,6 +108,15 @@ func (s *shop) startHost() {
 	var at struct{ ISO8583, Ledger string }
 	s.ready(s.host, "host.ready", &at)
 	s.iso8583, s.ledger = at.ISO8583, at.Ledger
+}
+
+func (s *shop) startBoard() {
+	s.t.Helper()
+	os.Remove(s.path("board.ready")) // of a board that was killed
+	s.board = launch(s.t, nil, "lab", "board", "-dir", s.path("board"), "-ready", s.path("board.ready"), "-log-level", "debug")
+	var board struct{ Profile, Control string }
+	s.ready(s.board, "board.ready", &board)
+	s.hands = board.Control
 }
 
 // startTerminal starts terminald in the three ways that settings can come.
