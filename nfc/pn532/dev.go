@@ -65,6 +65,7 @@ type Dev struct {
 	dark  time.Time
 	card  *Card
 	body  []byte
+	last  []byte // the response that was taken last
 }
 
 var _ nfc.Reader = (*Dev)(nil)

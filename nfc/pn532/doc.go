@@ -22,7 +22,8 @@
 // A command that was not acknowledged is sent again, but an APDU never is: the
 // card may have had it. A response that was damaged is asked for again with
 // NACK, when its command was acknowledged; otherwise the chip might repeat an
-// earlier one. After anything irregular the chip must first return a number
+// earlier one. One that then equals the response before it is not taken: what
+// was damaged may have been an error frame. After anything irregular the chip must first return a number
 // that it was not given before (Diagnose), so that no late answer is taken for
 // one to the next command. A chip that does not is set up anew.
 //

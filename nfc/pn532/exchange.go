@@ -158,7 +158,11 @@ func (d *Dev) response(ctx context.Context, r request) (b []byte, clean bool, er
 			}
 		case err == nil && f.Kind == Error:
 			return nil, acked && !damaged, errSyntax
+		case err == nil && tries > 0 && bytes.Equal(f.Body, d.last):
+			// What was damaged may have been an error frame, which is not sent again.
+			return nil, false, &FrameError{"response", "may be that to an earlier command"}
 		case err == nil && f.Kind == Data && f.Body[0] == FromChip && f.Body[1] == r.code+1 && d.ours(r, f.Body[2:]):
+			d.last = append(d.last[:0], f.Body...)
 			return f.Body[2:], acked && !damaged, nil
 		case err == nil:
 			damaged = true // it answers something else

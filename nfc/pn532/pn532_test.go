@@ -8,11 +8,35 @@ import (
 	"testing/synctest"
 	"time"
 
+	"posagent/drivers/bussim"
 	"posagent/nfc"
 	"posagent/nfc/iso14443"
 	"posagent/nfc/iso14443/iso14443sim"
+	"posagent/nfc/nfctest"
 	"posagent/nfc/pn532"
+	"posagent/nfc/pn532/pn532sim"
 )
+
+// The chip over its paced line is as good as any reader.
+func TestConformance(t *testing.T) {
+	nfctest.Run(t, func(t *testing.T, air *iso14443sim.Air) nfc.Reader {
+		ctx, cancel := context.WithCancel(t.Context())
+		line := bussim.NewUART("NFC0", &bussim.UARTOpts{Paced: true})
+		d, err := pn532.New(line.Port(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error, 1)
+		go func() { done <- pn532sim.New(air, nil).Serve(ctx, line.Wire()) }()
+		t.Cleanup(func() {
+			cancel()
+			if err := <-done; err != nil {
+				t.Errorf("Serve: %v", err)
+			}
+		})
+		return d
+	})
+}
 
 func TestAPDUs(t *testing.T) {
 	for _, o := range []*iso14443sim.Opts{optsA(nil), optsB()} {
@@ -56,103 +80,6 @@ func TestAPDUs(t *testing.T) {
 	}
 }
 
-func TestPollOutcomes(t *testing.T) {
-	other := optsA(func(o *iso14443sim.Opts) { o.UID[6]++ })
-	for _, c := range []struct {
-		name  string
-		cards []*iso14443sim.Opts
-		want  error
-	}{
-		{"nobody", nil, nfc.ErrNoCard},
-		{"two of type A", []*iso14443sim.Opts{optsA(nil), other}, nfc.ErrCollision},
-		{"one of each", []*iso14443sim.Opts{optsA(nil), optsB()}, nfc.ErrCollision},
-		{"no APDUs", []*iso14443sim.Opts{optsA(func(o *iso14443sim.Opts) { o.Plain = true })}, nfc.ErrUnsupported},
-		{"no APDUs in type B", []*iso14443sim.Opts{func() *iso14443sim.Opts { o := optsB(); o.Plain = true; return o }()}, nfc.ErrUnsupported},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			bubble(t, nil, nil, func(r *rig) {
-				for _, o := range c.cards {
-					p := iso14443sim.NewPICC(&echo{}, o)
-					r.air.Place(p)
-					defer r.air.Remove(p)
-				}
-				if _, err := r.reader.Poll(r.ctx, &nfc.PollOpts{Cycles: 3}); !errors.Is(err, c.want) {
-					t.Errorf("Poll: %v, want %v", err, c.want)
-				}
-				if r.air.On() {
-					t.Error("the field is on")
-				}
-			})
-		})
-	}
-}
-
-func TestRemoval(t *testing.T) {
-	for _, o := range []*iso14443sim.Opts{optsA(nil), optsB()} {
-		bubble(t, o, nil, func(r *rig) {
-			c := r.poll()
-			r.must(c, ask(1, 2, 3))
-			ctx, cancel := context.WithTimeout(r.ctx, time.Second)
-			defer cancel()
-			if err := c.Removed(ctx); !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("Removed with the card in the field: %v", err)
-			}
-			time.AfterFunc(500*time.Millisecond, func() { r.air.Remove(r.picc) })
-			start := time.Now()
-			if err := c.Removed(r.ctx); err != nil || r.air.On() {
-				t.Errorf("Removed: %v, field %v", err, r.air.On())
-			}
-			if d := time.Since(start); d < 500*time.Millisecond || d > 700*time.Millisecond {
-				t.Errorf("Removed after %v", d)
-			}
-			c = r.poll()
-			r.air.Remove(r.picc)
-			if err := r.try(c, ask(2, 2, 3)); !errors.Is(err, nfc.ErrRemoved) {
-				t.Errorf("pulled: %v", err)
-			}
-			c = r.poll()
-			r.air.Remove(r.picc)
-			if in, err := c.Present(r.ctx); in || err != nil {
-				t.Errorf("Present of a pulled card: %v, %v", in, err)
-			}
-			c = r.poll()
-			r.card.silent = true
-			if err := r.try(c, ask(3, 2, 3)); !errors.Is(err, nfc.ErrTransmission) || r.air.On() {
-				t.Errorf("dumb card: %v, field %v", err, r.air.On())
-			}
-			r.next()
-		})
-	}
-}
-
-func TestCancelled(t *testing.T) {
-	bubble(t, optsA(func(o *iso14443sim.Opts) { o.Think, o.ATS.FWI = 3*time.Second, 14 }), nil, func(r *rig) {
-		ctx, cancel := context.WithTimeout(r.ctx, 300*time.Millisecond)
-		defer cancel()
-		if _, err := r.reader.Poll(ctx, nil); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Poll: %v", err)
-		}
-		c := r.poll()
-		ctx, cancel = context.WithTimeout(r.ctx, 300*time.Millisecond)
-		defer cancel()
-		start := time.Now()
-		if _, err := c.Transmit(ctx, ask(1, 1, 1)); !errors.Is(err, context.DeadlineExceeded) || r.air.On() {
-			t.Errorf("Transmit: %v, field %v", err, r.air.On())
-		}
-		if d := time.Since(start); d > 500*time.Millisecond {
-			t.Errorf("cancelled after %v", d)
-		}
-		r.next()
-	})
-}
-
-// A card that asks for more time is waited for.
-func TestSlowCard(t *testing.T) {
-	bubble(t, optsA(func(o *iso14443sim.Opts) { o.WTX, o.WTXM, o.Think = 3, 10, 30*time.Millisecond }), nil, func(r *rig) {
-		r.must(r.poll(), ask(1, 100, 100))
-	})
-}
-
 func TestFirmwareAndSpeeds(t *testing.T) {
 	for _, baud := range []uint32{115_200, 230_400, 921_600, 1_000_000} {
 		bubble(t, nil, &pn532.Opts{MaxBaud: baud}, func(r *rig) {
@@ -172,29 +99,62 @@ func TestFirmwareAndSpeeds(t *testing.T) {
 	})
 }
 
-// The bar of the driver: detection to first APDU in 40 ms, and 25 ms of its own
-// beside card and air in a tap of eight APDUs.
+// taps is how many taps of 3 to 10 APDUs and 230 to 1,150 bytes TestTapTime
+// makes, as contactless payments have.
+const taps = 40
+
+// tap is one card read; it returns how long Poll took and how long the APDUs.
+func tap(t *testing.T, r nfc.Reader, n int) (found, took time.Duration) {
+	t.Helper()
+	for _, on := range []bool{false, true} {
+		if err := r.Field(on); err != nil {
+			t.Fatal(err)
+		}
+	}
+	start := time.Now()
+	c, err := r.Poll(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found = time.Since(start)
+	for i := range 3 + n%8 {
+		if _, err := c.Transmit(t.Context(), ask(uint16(i), 60+n, 8)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return found, time.Since(start) - found
+}
+
+// The bars of the driver at 921600 baud: 40 ms from a card to its first APDU,
+// and in the APDUs 25 ms more than an ideal chip with the same frames on air.
 func TestTapTime(t *testing.T) {
 	for _, rate := range []iso14443.Rate{iso14443.Rate106, iso14443.Rate424} {
+		var ideal [taps]time.Duration
+		synctest.Test(t, func(t *testing.T) {
+			air := iso14443sim.NewAir(&iso14443sim.AirOpts{Limits: iso14443.Limits{MaxRate: rate, MaxFrame: 64}})
+			air.Place(iso14443sim.NewPICC(&echo{}, nil))
+			r, err := iso14443.New(air, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for n := range taps {
+				_, ideal[n] = tap(t, r, n)
+			}
+		})
 		for _, baud := range []uint32{115_200, 921_600} {
+			var found, added, whole time.Duration
 			bubble(t, nil, &pn532.Opts{MaxBaud: baud, MaxRate: rate}, func(r *rig) {
-				time.AfterFunc(time.Second, func() { r.air.Place(r.picc) })
-				start := time.Now()
-				c, err := r.reader.Poll(r.ctx, nil)
-				if err != nil {
-					t.Fatal(err)
-				}
-				found := time.Since(start) - time.Second
-				begin := time.Now()
-				for i := range 8 {
-					r.must(c, ask(uint16(i), 80, 30))
-				}
-				took := time.Since(begin)
-				t.Logf("%v kbit/s, %d baud: card found and active after %v, 8 APDUs of 838 bytes in %v", rate, baud, found, took)
-				if baud == 921_600 && found > 40*time.Millisecond {
-					t.Errorf("first APDU after %v, want 40 ms at most", found)
+				r.air.Place(r.picc)
+				tap(r.T, r.reader, 0) // sets the chip up
+				for n := range taps {
+					f, took := tap(r.T, r.reader, n)
+					found, added, whole = max(found, f), max(added, took-ideal[n]), max(whole, took)
 				}
 			})
+			t.Logf("%v kbit/s, %6d baud, longest of %d taps: %v to the first APDU, %v in APDUs, %v of them on the line", rate, baud, taps, found, whole, added)
+			if baud == 921_600 && (found > 40*time.Millisecond || added > 25*time.Millisecond) {
+				t.Errorf("at %v kbit/s: %v to the first APDU, want 40 ms; %v added, want 25 ms", rate, found, added)
+			}
 		}
 	}
 }
