@@ -13,15 +13,15 @@ import (
 	"posagent/nfc/iso14443"
 )
 
-// Opts configures a Dev. A zero field means that of DefaultOpts.
+// Opts configures a Dev. A zero MaxBaud or MaxWait means that of DefaultOpts.
 type Opts struct {
 	// MaxBaud is the highest speed of the line; the highest of BaudRates within
 	// it is used. The chip begins at ResetBaud.
 	MaxBaud uint32
 	// MaxWait bounds one APDU part: from its acknowledgement to the response.
 	MaxWait time.Duration
-	// MaxRate bounds the rate that is agreed with a card. Rate106 is the rate of
-	// the activation and the zero value.
+	// MaxRate bounds the rate that is agreed with a card; the zero value is
+	// Rate106, that of the activation.
 	MaxRate iso14443.Rate
 }
 
