@@ -50,7 +50,7 @@ func (s *Server) Revoke(ctx context.Context, actor, serial, reason string) error
 }
 
 // PushConfig makes cfg the desired configuration of serial. Schema 0 and revision 0 are filled; any other revision must
-// be above the last one. It returns when the document is durable; delivery follows when the terminal is there.
+// be above the last one, by maxLeap at most. It returns when the document is durable; delivery follows when the terminal is there.
 func (s *Server) PushConfig(ctx context.Context, actor, serial string, cfg wire.Config) (store.Desired, error) {
 	if cfg.Schema == 0 {
 		cfg.Schema = wire.ConfigSchema
@@ -81,6 +81,10 @@ func (s *Server) PushConfig(ctx context.Context, actor, serial string, cfg wire.
 	return d, nil
 }
 
+// maxLeap bounds how far a given revision may be above the last one: a slip must not use up the numbers, because a
+// terminal never goes back.
+const maxLeap = 1 << 20
+
 // signConfig makes the document that follows t's last one.
 func (s *Server) signConfig(cfg wire.Config, t store.Terminal, b store.Binding) (store.Desired, error) {
 	switch {
@@ -88,6 +92,8 @@ func (s *Server) signConfig(cfg wire.Config, t store.Terminal, b store.Binding) 
 		cfg.Revision = t.DesiredRevision + 1
 	case cfg.Revision <= t.DesiredRevision:
 		return store.Desired{}, fmt.Errorf("%w: revision %d, last is %d", ErrRevision, cfg.Revision, t.DesiredRevision)
+	case cfg.Revision-t.DesiredRevision > maxLeap:
+		return store.Desired{}, fmt.Errorf("%w: revision %d is more than %d above the last, %d", ErrRevision, cfg.Revision, maxLeap, t.DesiredRevision)
 	}
 	payload, err := wire.Encode(&cfg)
 	if err != nil {

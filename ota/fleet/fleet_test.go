@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"sync"
 	"testing"
@@ -410,6 +411,8 @@ func TestPushConfigRefuses(t *testing.T) {
 		text   string
 	}{
 		{"same revision", func(c *wire.Config) { c.Revision = 5 }, fleet.ErrRevision, "revision 5, last is 5"},
+		{"a slip of the finger", func(c *wire.Config) { c.Revision = 1 << 63 }, fleet.ErrRevision, "revision 9223372036854775808"},
+		{"the last number there is", func(c *wire.Config) { c.Revision = math.MaxUint64 }, fleet.ErrRevision, ""},
 		{"lower revision", func(c *wire.Config) { c.Revision = 1 }, fleet.ErrRevision, ""},
 		{"another merchant", func(c *wire.Config) { c.Merchant.ID = "103290055410002" }, fleet.ErrBinding, "merchant.id"},
 		{"another terminal id", func(c *wire.Config) { c.TerminalID = "99999999" }, fleet.ErrBinding, "terminal_id"},
