@@ -128,6 +128,8 @@ func TestHelpTeaches(t *testing.T) {
 		{[]string{"terminalctl", "-h"}, []string{"activate CODE", "sale AMOUNT", "journal", "Exit status"}},
 		{[]string{"fleetd", "-h"}, []string{"first start needs nothing", "fleetctl -dir", "enroll", "config push", "FLEETD_DIR"}},
 		{[]string{"fleetctl", "-h"}, []string{"enroll -serial", "config push", "Exit status"}},
+		{[]string{"fleetctl", "enroll", "-h"}, []string{"enroll -serial"}},
+		{[]string{"fleetctl", "config", "push", "-h"}, []string{"config push"}},
 		{[]string{"lab", "-h"}, []string{"lab host", "lab board", "demo"}},
 		{[]string{"lab", "host", "-h"}, []string{"lab host -listen", "fleetctl config push", "/ledger", "decline", "LAB_HOST_LISTEN"}},
 		{[]string{"lab", "board", "-h"}, []string{"lab board -dir", "terminald -board", "/card/online-pin", "/pin", "LAB_BOARD_DIR"}},
@@ -162,6 +164,7 @@ func TestWrongUse(t *testing.T) {
 	broken := file("broken.json", `{`)
 	_, _, root := authority(t, "a fleet")
 	fleet := file("root.pem", root)
+	file("admin.token", "no token")
 	terminald := func(args ...string) []string {
 		all := []string{"terminald", "-serial", "LAB-0001", "-board", "posagent-sim", "-fleet-root", fleet, "-fleet", "127.0.0.1:1", "-state", filepath.Join(dir, "state")}
 		return append(all, args...)
@@ -179,6 +182,7 @@ func TestWrongUse(t *testing.T) {
 		{"terminald: serial", terminald("-serial", "x"), "-serial"},
 		{"terminald: no fleet", terminald("-fleet", ""), "-fleet"},
 		{"terminald: fleet without port", terminald("-fleet", "fleet.example"), "-fleet"},
+		{"terminald: fleet's port", terminald("-fleet", "fleet.example:99999"), "-fleet"},
 		{"terminald: root is not there", terminald("-fleet-root", filepath.Join(dir, "none.pem")), "-fleet-root"},
 		{"terminald: root is no certificate", terminald("-fleet-root", unknown), "-fleet-root"},
 		{"terminald: board", terminald("-board", "no-such-board"), "-board"},
@@ -193,6 +197,8 @@ func TestWrongUse(t *testing.T) {
 		{"fleetctl: flag", []string{"fleetctl", "-colour", "red"}, "-colour"},
 		{"fleetctl: no command", []string{"fleetctl"}, "fleetctl -h"},
 		{"lab: command", []string{"lab", "dance"}, "dance"},
+		{"lab: page for everybody", []string{"lab", "-listen", "0.0.0.0:0"}, "-listen"},
+		{"fleetctl: flag of a command", []string{"fleetctl", "-dir", dir, "enroll", "-colour", "red"}, "-colour"},
 		{"lab host: flag", []string{"lab", "host", "-colour", "red"}, "-colour"},
 		{"lab host: terminal", []string{"lab", "host", "-terminal", "1"}, "-terminal"},
 		{"lab host: key of a terminal", []string{"lab", "host", "-terminal", "10000001=00"}, "-terminal"},

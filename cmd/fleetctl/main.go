@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"posagent/ota/fleet/console"
@@ -78,12 +79,22 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if fs.NArg() == 0 {
 		return errUsage
 	}
+	if asksHelp(fs.Args()) {
+		fs.SetOutput(out)
+		fs.Usage()
+		return flag.ErrHelp
+	}
 	token, err := os.ReadFile(filepath.Join(*dir, "admin.token"))
 	if err != nil {
-		return fmt.Errorf("read token: %w", err)
+		return fmt.Errorf("read token (-dir names fleetd's folder): %w", err)
 	}
 	c := ctl{Client: console.NewClient(*addr, strings.TrimSpace(string(token))), out: out, json: *asJSON}
 	return c.command(ctx, fs.Arg(0), fs.Args()[1:])
+}
+
+// asksHelp reports whether somebody asks a command how it is used; the one page explains them all.
+func asksHelp(args []string) bool {
+	return slices.ContainsFunc(args, func(a string) bool { return a == "-h" || a == "-help" || a == "--help" })
 }
 
 // command runs one command; an unknown one or a wrong number of arguments is errUsage.
@@ -117,12 +128,16 @@ func (c ctl) command(ctx context.Context, name string, args []string) error {
 func (c ctl) enroll(ctx context.Context, args []string) error {
 	var a enroll.Application
 	fs := flag.NewFlagSet("enroll", flag.ContinueOnError)
+	fs.SetOutput(io.Discard) // the error says what was wrong, once
 	fs.StringVar(&a.Serial, "serial", "", "serial number")
 	fs.StringVar(&a.Model, "model", "", "model")
 	fs.StringVar(&a.MerchantID, "merchant", "", "merchant id, 15 digits")
 	fs.StringVar(&a.TerminalID, "terminal", "", "terminal id, 8 letters or digits")
 	if err := fs.Parse(args); err != nil || fs.NArg() > 0 {
-		return errors.Join(errUsage, err)
+		if err != nil {
+			return fmt.Errorf("%w: enroll: %w", errUsage, err)
+		}
+		return errUsage
 	}
 	code, err := c.Enroll(ctx, a)
 	return c.show(err, code, c.code(code))

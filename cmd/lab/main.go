@@ -159,6 +159,9 @@ func runPage(ctx context.Context, args []string, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("listen for the page (another address: -listen 127.0.0.1:0): %w", err)
 	}
+	if tcp, ok := listener.Addr().(*net.TCPAddr); !ok || !tcp.IP.IsLoopback() {
+		return errors.Join(useError{fmt.Errorf("-listen: %s is not loopback", *addr)}, listener.Close())
+	}
 	page := vterm.New(vterm.Options{Log: log})
 	h, err := house.Open(house.Options{Dir: *keep, Log: log, Language: *lang, ResponseTimeout: 15 * time.Second,
 		OnHost: page.HostMessage})

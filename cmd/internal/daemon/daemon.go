@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -58,7 +59,8 @@ func (s *Settings) load() (*x509.CertPool, *board.Profile, error) {
 	if !wire.ValidSerial(s.Serial) {
 		return nil, nil, &SettingError{"serial", fmt.Errorf("%q is not 4 to 39 letters, digits and hyphens", s.Serial)}
 	}
-	if _, port, err := net.SplitHostPort(s.Fleet); err != nil || port == "" {
+	_, port, err := net.SplitHostPort(s.Fleet)
+	if n, badPort := strconv.ParseUint(port, 10, 16); err != nil || badPort != nil || n == 0 {
 		return nil, nil, &SettingError{"fleet", fmt.Errorf("%q is not host:port", s.Fleet)}
 	}
 	root, err := os.ReadFile(s.Root)
