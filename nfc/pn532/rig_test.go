@@ -42,6 +42,16 @@ func (e *echo) Transmit(capdu []byte) []byte {
 	return respond(capdu)
 }
 
+// asked is what the card was asked so far.
+func (e *echo) asked() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.commands)
+}
+
+// silence makes the card stop to answer.
+func (e *echo) silence() { e.mu.Lock(); defer e.mu.Unlock(); e.silent = true }
+
 // ask is a command that no other equals: serial, length of the answer, data.
 func ask(serial uint16, answer, data int) []byte {
 	c := []byte{0x80, 0x5A, 0, 0, 0, 0}

@@ -1,4 +1,4 @@
-package nfctest
+package pn532_test
 
 import (
 	"bytes"
@@ -13,7 +13,7 @@ import (
 
 // apdus exchanges commands and responses around every length at which frames
 // and parts of them end.
-func apdus(r *rig) {
+func apdus(r *suite) {
 	c := r.poll()
 	uid := r.opts.UID
 	if r.opts.Type == nfc.TypeB {
@@ -24,21 +24,21 @@ func apdus(r *rig) {
 	}
 	n := uint16(0)
 	for _, size := range []uint16{0, 1, 13, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 246, 247, 248, 249, 250, 252, 254, 255, 256, 257, 258, 260, 261, 262, 263, 300, 523, 1000} {
-		r.must(c, Ask(n, size, 0))
-		r.must(c, Ask(n+1, 0, int(size)))
+		r.must(c, ask(n, int(size), 0))
+		r.must(c, ask(n+1, 0, int(size)))
 		n += 2
 	}
-	r.must(c, Ask(n, iso14443.MaxResponse-2, iso14443.MaxCommand-6))
+	r.must(c, ask(n, iso14443.MaxResponse-2, iso14443.MaxCommand-6))
 	if in, err := c.Present(r.ctx); !in || err != nil {
 		r.Errorf("Present = %v, %v", in, err)
 	}
-	r.must(c, Ask(n+1, 20, 20))
-	if got := len(r.card.Commands()); got != int(n)+2 {
+	r.must(c, ask(n+1, 20, 20))
+	if got := len(r.card.asked()); got != int(n)+2 {
 		r.Errorf("the card had %d commands, want %d", got, n+2)
 	}
 }
 
-func wrongCommands(r *rig) {
+func wrongCommands(r *suite) {
 	c := r.poll()
 	for _, size := range []int{0, 3, iso14443.MaxCommand + 1} {
 		_, err := c.Transmit(r.ctx, make([]byte, size))
@@ -46,12 +46,12 @@ func wrongCommands(r *rig) {
 			r.Errorf("command of %d bytes: %v", size, err)
 		}
 	}
-	r.must(c, Ask(1, 2, 3))
+	r.must(c, ask(1, 2, 3))
 }
 
-func removed(r *rig) {
+func removed(r *suite) {
 	c := r.poll()
-	r.must(c, Ask(1, 2, 3))
+	r.must(c, ask(1, 2, 3))
 	ctx, cancel := context.WithTimeout(r.ctx, time.Second)
 	defer cancel()
 	if err := c.Removed(ctx); !errors.Is(err, context.DeadlineExceeded) {
@@ -67,16 +67,16 @@ func removed(r *rig) {
 		r.Errorf("Removed after %v, want soon after 500 ms", d)
 	}
 	r.dark("Removed")
-	if _, err := c.Transmit(r.ctx, Ask(2, 2, 3)); !errors.Is(err, nfc.ErrRemoved) {
+	if _, err := c.Transmit(r.ctx, ask(2, 2, 3)); !errors.Is(err, nfc.ErrRemoved) {
 		r.Errorf("Transmit after Removed: %v", err)
 	}
 	r.another()
 }
 
-func pulled(r *rig) {
+func pulled(r *suite) {
 	c := r.poll()
 	r.air.Remove(r.picc)
-	if _, err := c.Transmit(r.ctx, Ask(1, 2, 3)); !errors.Is(err, nfc.ErrRemoved) {
+	if _, err := c.Transmit(r.ctx, ask(1, 2, 3)); !errors.Is(err, nfc.ErrRemoved) {
 		r.Errorf("Transmit to a pulled card: %v", err)
 	}
 	r.dark("the card was pulled")
@@ -92,10 +92,10 @@ func pulled(r *rig) {
 	r.another()
 }
 
-func silent(r *rig) {
+func silent(r *suite) {
 	c := r.poll()
-	r.card.Silence()
-	_, err := c.Transmit(r.ctx, Ask(1, 2, 3))
+	r.card.silence()
+	_, err := c.Transmit(r.ctx, ask(1, 2, 3))
 	if !errors.Is(err, nfc.ErrTransmission) || errors.Is(err, nfc.ErrRemoved) {
 		r.Errorf("Transmit to a silent card: %v", err)
 	}
@@ -103,7 +103,7 @@ func silent(r *rig) {
 	r.another()
 }
 
-func cancelled(r *rig) {
+func cancelled(r *suite) {
 	ctx, cancel := context.WithTimeout(r.ctx, 300*time.Millisecond)
 	defer cancel()
 	if _, err := r.reader.Poll(ctx, nil); !errors.Is(err, context.DeadlineExceeded) {
@@ -114,7 +114,7 @@ func cancelled(r *rig) {
 	ctx, cancel = context.WithTimeout(r.ctx, 300*time.Millisecond)
 	defer cancel()
 	start := time.Now()
-	_, err := c.Transmit(ctx, Ask(1, 1, 1))
+	_, err := c.Transmit(ctx, ask(1, 1, 1))
 	if !errors.Is(err, context.DeadlineExceeded) {
 		r.Errorf("Transmit: %v", err)
 	}
@@ -125,7 +125,7 @@ func cancelled(r *rig) {
 	r.another()
 }
 
-func halt(r *rig) {
+func halt(r *suite) {
 	if err := r.reader.Field(true); err != nil || !r.air.On() {
 		r.Errorf("Field(true): %v, field %v", err, r.air.On())
 	}
@@ -134,20 +134,20 @@ func halt(r *rig) {
 		r.Errorf("Field(false): %v", err)
 	}
 	r.dark("Field(false)")
-	if _, err := c.Transmit(r.ctx, Ask(1, 1, 1)); !errors.Is(err, nfc.ErrRemoved) {
+	if _, err := c.Transmit(r.ctx, ask(1, 1, 1)); !errors.Is(err, nfc.ErrRemoved) {
 		r.Errorf("Transmit without field: %v", err)
 	}
-	r.must(r.poll(), Ask(2, 1, 1))
+	r.must(r.poll(), ask(2, 1, 1))
 	for range 2 {
 		if err := r.reader.Halt(); err != nil {
 			r.Errorf("Halt: %v", err)
 		}
 		r.dark("Halt")
 	}
-	r.must(r.poll(), Ask(3, 1, 1))
+	r.must(r.poll(), ask(3, 1, 1))
 }
 
-func nobody(r *rig) {
+func nobody(r *suite) {
 	if _, err := r.reader.Poll(r.ctx, &nfc.PollOpts{Cycles: 3}); !errors.Is(err, nfc.ErrNoCard) {
 		r.Errorf("Poll: %v", err)
 	}
@@ -157,10 +157,10 @@ func nobody(r *rig) {
 	if err != nil {
 		r.Fatalf("Poll: %v", err)
 	}
-	r.must(c, Ask(1, 1, 1))
+	r.must(c, ask(1, 1, 1))
 }
 
-func plain(r *rig) {
+func plain(r *suite) {
 	r.air.Place(r.picc)
 	if _, err := r.reader.Poll(r.ctx, &nfc.PollOpts{Cycles: 3}); !errors.Is(err, nfc.ErrUnsupported) {
 		r.Errorf("Poll: %v", err)
@@ -171,13 +171,13 @@ func plain(r *rig) {
 
 // collision has a card of type A beside the one of the rig. Two of type B are
 // not in the suite: there are chips that hear nobody then.
-func collision(r *rig) {
+func collision(r *suite) {
 	o := iso14443sim.DefaultOpts
 	o.UID = []byte{0x08, 4, 5, 6}
 	if r.opts.Type == nfc.TypeA {
 		o.UID = append(r.opts.UID[:6:6], 0x77) // as late as can be
 	}
-	second := iso14443sim.NewPICC(&Echo{}, &o)
+	second := iso14443sim.NewPICC(&echo{}, &o)
 	r.air.Place(r.picc)
 	r.air.Place(second)
 	for range 2 {
@@ -187,18 +187,18 @@ func collision(r *rig) {
 		r.dark("Poll")
 	}
 	r.air.Remove(second)
-	r.must(r.poll(), Ask(1, 1, 1))
+	r.must(r.poll(), ask(1, 1, 1))
 }
 
-func earlier(r *rig) {
+func earlier(r *suite) {
 	first := r.poll()
-	r.must(first, Ask(1, 1, 1))
+	r.must(first, ask(1, 1, 1))
 	second := r.poll()
-	if _, err := first.Transmit(r.ctx, Ask(2, 1, 1)); !errors.Is(err, nfc.ErrRemoved) {
+	if _, err := first.Transmit(r.ctx, ask(2, 1, 1)); !errors.Is(err, nfc.ErrRemoved) {
 		r.Errorf("Transmit to the card of an earlier Poll: %v", err)
 	}
 	if err := first.Removed(r.ctx); err != nil {
 		r.Errorf("Removed of the earlier one: %v", err)
 	}
-	r.must(second, Ask(3, 1, 1))
+	r.must(second, ask(3, 1, 1))
 }
