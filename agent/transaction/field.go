@@ -68,7 +68,10 @@ func (r *Runner) await(ctx context.Context, pause time.Duration) (tapped FieldCa
 		}
 		return nil, nil, nil
 	}
-	if ctx.Err() == nil && (tapped != nil || field != nil && !errors.Is(field, context.Canceled)) {
+	switch err := ctx.Err(); {
+	case err != nil:
+		slot = err // the wait is over, even if the field spoke at the same moment
+	case tapped != nil || field != nil && !errors.Is(field, context.Canceled):
 		slot = nil // the field was first, and has cancelled it
 	}
 	return tapped, slot, field
