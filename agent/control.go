@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"posagent/agent/control"
@@ -47,8 +48,9 @@ func (a *Agent) Sale(ctx context.Context, r control.SaleRequest) (control.SaleAn
 	if r.Requester == "" {
 		r.Requester = "control"
 	}
-	if r.RequestID == "" || len(r.RequestID) > 64 || len(r.Requester) > 64 {
-		return control.SaleAnswer{}, control.BadRequest("request_id wants 1 to 64 characters, requester at most 64")
+	unprintable := func(c rune) bool { return c < ' ' } // as the journal has it
+	if r.RequestID == "" || len(r.RequestID) > 64 || len(r.Requester) > 64 || strings.ContainsFunc(r.RequestID+r.Requester, unprintable) {
+		return control.SaleAnswer{}, control.BadRequest("request_id wants 1 to 64 printable characters, requester at most 64")
 	}
 	current := a.conf.Current()
 	if current == nil {
@@ -60,7 +62,7 @@ func (a *Agent) Sale(ctx context.Context, r control.SaleRequest) (control.SaleAn
 	}
 	// The first answer is given again also while the terminal is busy or not ready.
 	if rec, err := a.journal.ByRequest(r.Requester, r.RequestID); err == nil {
-		return answer(transaction.Duplicate(rec)), nil
+		return again(transaction.Duplicate(rec), amount)
 	}
 	var out transaction.Outcome
 	err = a.inLane(ctx, func(ctx context.Context) {
@@ -68,6 +70,14 @@ func (a *Agent) Sale(ctx context.Context, r control.SaleRequest) (control.SaleAn
 	})
 	if err != nil {
 		return control.SaleAnswer{}, err
+	}
+	return again(out, amount)
+}
+
+// again answers a sale of amount, unless its request id was that of another sale.
+func again(out transaction.Outcome, amount payment.Amount) (control.SaleAnswer, error) {
+	if out.Duplicate && out.Record.Amount != amount {
+		return control.SaleAnswer{}, control.ErrOtherSale
 	}
 	return answer(out), nil
 }

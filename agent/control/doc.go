@@ -14,7 +14,8 @@
 // whoever may open it may operate the terminal.
 //
 // A sale is idempotent by its request id: the same id again gives the first
-// answer, with "duplicate": true, and moves no money. An answer comes when the
+// answer, with "duplicate": true, and moves no money; with another amount it is
+// refused, so that nobody takes an old sale for a new one. An answer comes when the
 // outcome is durable. A client that goes away does not end the sale; it asks
 // again with the same id.
 //
@@ -25,7 +26,7 @@
 // the fleet's reason as its code.
 //
 //	400 bad_request    403 code_wrong, ...    404 not_found, no_such_call
-//	405 bad_method     409 busy, not_ready, activated
+//	405 bad_method     409 busy, not_ready, activated, other_sale
 //	413 too_large      500 failed
 //
 // An activation goes on when its client goes away, as a sale does: the code would

@@ -72,6 +72,7 @@ func (e *Error) Is(target error) bool {
 // Refusals.
 var (
 	ErrBusy      = &Error{"busy", "the terminal is busy with another transaction; ask again, a sale with the same request id", 409}
+	ErrOtherSale = &Error{"other_sale", "this request id was used for a sale of another amount; a new sale takes a new id", 409}
 	ErrNotFound  = &Error{"not_found", "no such record", 404}
 	ErrNotReady  = &Error{"not_ready", "the terminal cannot sell now; see its status", 409}
 	ErrActivated = &Error{"activated", "the terminal is activated already", 409}

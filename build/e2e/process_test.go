@@ -71,6 +71,14 @@ func (s *shop) sellTwice(first journal.Record) {
 	if !again.Duplicate || again.Record == nil || again.Record.ID != first.ID {
 		s.t.Errorf("the same request again: %+v", again)
 	}
+	r := run(s.t, s.ctx, "terminalctl", "-control", s.sock, "sale", "12.35", "-id", first.RequestID)
+	if r.status != 1 || !strings.Contains(r.err, "other_sale") {
+		s.t.Errorf("another amount under the id of an old sale: %v; want it refused", r)
+	}
+	r = run(s.t, s.ctx, "terminalctl", "-control", s.sock, "sale", "12.34", "-id", "a\nb")
+	if r.status != 1 || !strings.Contains(r.err, "bad_request") {
+		s.t.Errorf("an id of two lines: %v; want it refused", r)
+	}
 	if n := len(s.entries()); n != 1 {
 		s.t.Errorf("%d entries in the ledger after the same request again; want 1", n)
 	}
