@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"image"
 	"reflect"
 	"slices"
@@ -117,9 +118,10 @@ func (a *Agent) requestID() string {
 
 // sell runs one sale if the terminal is ready for it.
 func (a *Agent) sell(ctx context.Context, sale transaction.Sale) transaction.Outcome {
-	if ready, why := a.readiness(); !ready {
+	if ready, why := a.readiness(a.lane.menu.Lang); !ready {
 		a.say("not_ready", operator.Bad, why)
-		return transaction.Outcome{Name: "not_ready"}
+		_, plain := a.readiness(operator.English)
+		return transaction.Outcome{Name: "not_ready", Err: errors.New(plain)}
 	}
 	out := a.runner.Sale(ctx, a.lane.work.settings, sale)
 	a.lane.retryAt = time.Time{}
@@ -129,8 +131,7 @@ func (a *Agent) sell(ctx context.Context, sale transaction.Sale) transaction.Out
 }
 
 // readiness says whether a sale may be begun, and if not, why in words.
-func (a *Agent) readiness() (bool, string) {
-	lang := a.lane.menu.Lang
+func (a *Agent) readiness(lang operator.Lang) (bool, string) {
 	if _, ok := a.life.Identity(); !ok {
 		return false, operator.Text(lang, "activation_needs")
 	}
@@ -227,7 +228,7 @@ func (a *Agent) learn() {
 	if err != nil {
 		a.log.Error("journal not readable", "err", err)
 	}
-	ready, why := a.readiness()
+	ready, why := a.readiness(operator.English) // what is told to technicians is in English
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.facts.ready, a.facts.why, a.facts.open = ready, why, len(open)
@@ -236,7 +237,7 @@ func (a *Agent) learn() {
 
 func (a *Agent) refresh() {
 	l := &a.lane
-	l.menu.Ready, l.menu.NotReady = a.readiness()
+	l.menu.Ready, l.menu.NotReady = a.readiness(l.menu.Lang)
 	a.show(l.menu.View(a.statusLine()))
 }
 

@@ -56,10 +56,10 @@ func TestBoardGoesAway(t *testing.T) {
 	s.wait("the PIN pad is told as lost", func() bool { return lost("pinpad") })
 	s.wait("the terminal is not ready", func() bool {
 		st, err := s.terminal.Status(t.Context())
-		return err == nil && !st.Ready && strings.Contains(st.Why, "pinpad")
+		return err == nil && !st.Ready && st.Why == "A part is missing: pinpad"
 	})
 	a, err := s.terminal.Sale(t.Context(), control.SaleRequest{RequestID: "without parts", Amount: "1.00"})
-	if err != nil || a.Outcome != "not_ready" || a.Record != nil {
+	if err != nil || a.Outcome != "not_ready" || a.Record != nil || !strings.Contains(a.Detail, "pinpad") {
 		t.Errorf("sale without parts: %+v, %v", a, err)
 	}
 	s.terminald.stop()
