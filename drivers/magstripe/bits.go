@@ -1,11 +1,21 @@
 package magstripe
 
-import "slices"
+import (
+	"math"
+	"slices"
+)
 
-// maxSpread is the largest mean of squared misses per bit, in cells, at which a
-// reading is believed. Jitter of 15 % of a cell gives 0.014 and never more than
-// 0.0185; four errors that parity and LRC do not see have been met from 0.026 on.
-const maxSpread = 0.0195
+// believable tells whether a mean of squared misses per bit, in cells, over n
+// bits is one that jitter of 15 % of a cell gives: about 0.014, with a deviation
+// of 0.015/√n. Four errors that parity and LRC do not see need more.
+func believable(spread float32, n int) bool {
+	return float64(spread) <= usualSpread+spreadRoom/math.Sqrt(float64(n))
+}
+
+const (
+	usualSpread = 0.0140
+	spreadRoom  = 0.052 // three and a half deviations
+)
 
 // endZeros is how many characters of clocking zeros must follow the LRC: a wrong
 // start can meet an end sentinel and a fitting LRC inside the data, but no
@@ -128,7 +138,7 @@ func (f *finder) frame(bits []byte, c *coding, spread func(n int) float32) (n in
 			if !ends(bits[n:], width) {
 				return 0, ErrSentinel
 			}
-			if spread(n) > maxSpread {
+			if !believable(spread(n), n) {
 				return 0, ErrUnsteady
 			}
 			if f.found && f.track != t {

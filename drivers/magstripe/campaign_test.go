@@ -83,7 +83,10 @@ func wildStroke(rng *rand.Rand) magstripesim.Stroke {
 	return s
 }
 
-type tally struct{ swipes, tracks, read, wrong int }
+type tally struct {
+	swipes, tracks, read, wrong int
+	example                     string // of a wrong one
+}
 
 // run swipes n cards and counts; what is accepted must be what was recorded.
 func (t *tally) run(seed uint64, n int, stroke func(*rand.Rand) magstripesim.Stroke) {
@@ -105,6 +108,7 @@ func (t *tally) run(seed uint64, n int, stroke func(*rand.Rand) magstripesim.Str
 		t.read++
 		if got.Reveal() != text {
 			t.wrong++
+			t.example = fmt.Sprintf("%v: got %q, want %q, %+v", got.Number(), got.Reveal(), text, s)
 		}
 	}
 }
@@ -127,6 +131,9 @@ func campaign(t *testing.T, stroke func(*rand.Rand) magstripesim.Stroke) tally {
 		sum.tracks += p.tracks
 		sum.read += p.read
 		sum.wrong += p.wrong
+		if p.wrong > 0 {
+			t.Log(p.example)
+		}
 	}
 	t.Logf("swipes %d, tracks read %d (%.3f %%), wrong %d", sum.swipes, sum.read,
 		100*float64(sum.read)/float64(sum.tracks), sum.wrong)

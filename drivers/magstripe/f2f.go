@@ -28,17 +28,14 @@ func (d *Decoder) Decode(n Number, intervals []uint32) (Track, error) {
 	d.find.reset(n)
 	defer d.wipe()
 	d.times = append(d.times[:0], intervals[:min(len(intervals), MaxIntervals)]...)
-	// Quick clocks first, heavy ones for trembling hands; each from either end:
-	// the clock settles on clocking zeros, and a card that was pulled late into
-	// the head has lost those at one end.
-	for _, l := range loops {
-		for range 2 {
-			d.pass(d.times, l)
-			if d.find.found || d.find.err == ErrConflict {
-				return d.find.result()
-			}
-			slices.Reverse(d.times)
+	// From either end: the clock settles on clocking zeros, and a card that was
+	// pulled late into the head has lost those at one end.
+	for range 2 {
+		d.pass(d.times, settled)
+		if d.find.found || d.find.err == ErrConflict {
+			break
 		}
+		slices.Reverse(d.times)
 	}
 	return d.find.result()
 }
