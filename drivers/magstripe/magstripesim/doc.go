@@ -9,7 +9,7 @@
 //	intervals := card.Intervals(2, magstripesim.Stroke{Speed: 40, Jitter: 0.1})
 //	head := magstripesim.NewSampler(present)          // SPI part
 //	bus := bussim.NewSPI("MSR", head)
-//	head.Pull(ctx, card, magstripesim.Stroke{})
+//	head.Pull(card, magstripesim.Stroke{})
 //
 // # Limits
 //
