@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"posagent/agent/operator"
 	"posagent/agent/transaction"
 	"posagent/drivers/board"
 )
@@ -19,6 +20,7 @@ func (a *Agent) lose(p board.Part, err error) {
 		a.lost = map[board.Part]error{}
 	}
 	a.lost[p] = fmt.Errorf("lost, restart the terminal when it is back: %w", err)
+	a.facts.ready, a.facts.why = false, operator.Text(operator.English, "part_missing")+": "+string(p) // until the lane learns it
 }
 
 // missing says why a part cannot be used; nil: as far as is known, it can.

@@ -54,10 +54,9 @@ func TestBoardGoesAway(t *testing.T) {
 		return false
 	}
 	s.wait("the PIN pad is told as lost", func() bool { return lost("pinpad") })
-	s.wait("the terminal is not ready", func() bool {
-		st, err := s.terminal.Status(t.Context())
-		return err == nil && !st.Ready && st.Why == "A part is missing: pinpad"
-	})
+	if st, err := s.terminal.Status(t.Context()); err != nil || st.Ready || st.Why != "A part is missing: pinpad" {
+		t.Errorf("with the PIN pad lost: %+v, %v; want it not ready, at once", st, err)
+	}
 	a, err := s.terminal.Sale(t.Context(), control.SaleRequest{RequestID: "without parts", Amount: "1.00"})
 	if err != nil || a.Outcome != "not_ready" || a.Record != nil || !strings.Contains(a.Detail, "pinpad") {
 		t.Errorf("sale without parts: %+v, %v", a, err)
