@@ -66,6 +66,7 @@ type Machine struct {
 	NotReady string         // why not, in the machine's language
 	Digits   string         // amount entry, minor units
 	Last     []string       // the last transaction, as lines
+	over     bool           // a digit was refused: what stands there is not what was typed
 	notice   string         // one-step remark under the entry
 }
 
@@ -95,7 +96,7 @@ func (m Machine) Step(e Event) (Machine, Act) {
 }
 
 func (m Machine) idle() Machine {
-	m.State, m.Digits, m.Last, m.notice = StateIdle, "", nil, ""
+	m.State, m.Digits, m.Last, m.over, m.notice = StateIdle, "", nil, false, ""
 	return m
 }
 
@@ -118,17 +119,19 @@ func (m Machine) stepAmount(k Key) (Machine, Act) {
 	if d, ok := k.Digit(); ok {
 		next := strings.TrimLeft(m.Digits+string(d), "0")
 		amount, err := payment.ParseMinor("0" + next)
-		if len(next) > 11 || err != nil || amount > m.limit() {
-			m.notice = Text(m.Lang, "amount_too_large", m.limit().Format(m.Currency))
-			return m, Act{}
+		if m.over || len(next) > 11 || err != nil || amount > m.limit() {
+			return m.tooLarge(), Act{}
 		}
 		m.Digits = next
 		return m, Act{}
 	}
 	switch k {
 	case KeyClear:
-		m.Digits = ""
+		m.Digits, m.over = "", false
 	case KeyEnter:
+		if m.over {
+			return m.tooLarge(), Act{}
+		}
 		amount, err := payment.ParseMinor("0" + m.Digits)
 		if err != nil || amount == 0 {
 			m.notice = Text(m.Lang, "amount_zero")
@@ -137,6 +140,13 @@ func (m Machine) stepAmount(k Key) (Machine, Act) {
 		return m.idle(), Act{Kind: ActSale, Amount: amount}
 	}
 	return m, Act{}
+}
+
+// tooLarge refuses a digit, and every key after it until the entry is cleared:
+// without its last digits an amount is another amount.
+func (m Machine) tooLarge() Machine {
+	m.over, m.notice = true, Text(m.Lang, "amount_too_large", m.limit().Format(m.Currency))
+	return m
 }
 
 func (m Machine) limit() payment.Amount {
