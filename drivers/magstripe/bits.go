@@ -12,7 +12,23 @@ func believable(spread float32, n int) bool {
 	return float64(spread) <= usualSpread+spreadRoom/math.Sqrt(float64(n))
 }
 
+// steady judges a frame of n bits as a whole and in every stretch of burst bits:
+// a scratch spoils a few neighbouring characters of an otherwise good record.
+func steady(spread func(at, n int) float32, n int) bool {
+	if !believable(spread(0, n), n) {
+		return false
+	}
+	for at := 0; at+burst <= n; at++ {
+		if spread(at, burst) > burstSpread {
+			return false
+		}
+	}
+	return true
+}
+
 const (
+	burst       = 16
+	burstSpread = 0.031
 	usualSpread = 0.0140
 	spreadRoom  = 0.052 // three and a half deviations
 )
@@ -76,7 +92,7 @@ func (f *finder) direction(bits []byte, spread func(from, n int) float32) {
 			i++
 			continue
 		}
-		n, err := f.frame(bits[i:], c, func(n int) float32 { return spread(i, n) })
+		n, err := f.frame(bits[i:], c, func(at, n int) float32 { return spread(i+at, n) })
 		if err != nil {
 			f.err = farther(f.err, err)
 			i++
@@ -118,7 +134,7 @@ func character(bits []byte) (code byte, ok bool) {
 
 // frame reads from start sentinel to LRC and files what accept says; n is its
 // length in bits.
-func (f *finder) frame(bits []byte, c *coding, spread func(n int) float32) (n int, err error) {
+func (f *finder) frame(bits []byte, c *coding, spread func(at, n int) float32) (n int, err error) {
 	width, ended := int(c.bits), false
 	for count := 0; count < int(c.maxLen); count++ {
 		if n+width > len(bits) {
@@ -138,7 +154,7 @@ func (f *finder) frame(bits []byte, c *coding, spread func(n int) float32) (n in
 			if !ends(bits[n:], width) {
 				return 0, ErrSentinel
 			}
-			if !believable(spread(n), n) {
+			if !steady(spread, n) {
 				return 0, ErrUnsteady
 			}
 			if f.found && f.track != t {
