@@ -21,7 +21,7 @@ var texts = map[string]entry{
 	"last":     {"末笔交易", "Last transaction", "确认键重打印,取消键返回", "Enter prints again, Cancel goes back"},
 
 	"last_none":        {"本机还没有交易", "No transaction yet", "", ""},
-	"amount_too_large": {"单笔不得超过 %s", "At most %s in one sale", "", ""},
+	"amount_too_large": {"单笔不得超过 %s,按清除键", "At most %s: press Clear", "", ""},
 	"amount_zero":      {"请先输入金额", "Type an amount first", "", ""},
 
 	"no_config":  {"等待配置下发", "Waiting for configuration", "", ""},
