@@ -41,7 +41,8 @@ Flags of plain lab:
 `
 
 const demoUsage = `lab demo runs terminal, host and fleet without a person: it activates, sells by
-chip with and without PIN, is declined, loses an answer, refuses a bad
+chip with online PIN, offline PIN and none, taps below and above the CVM limit, is
+declined by host and card, loses an answer, refuses hostile cards and a bad
 configuration, kills a terminal process between request and answer, and ends by
 comparing journal, host ledger, receipts and fleet events.
 
