@@ -23,8 +23,8 @@
 //
 // # Coverage
 //
-// Rule, section (EMV 4.4 Books 1 to 4) and the test that proves it, with its row where it has rows of its own. A test of
-// this package fails when one of them does not exist. Contactless kernels have their table in agent/emv/contactless.
+// Rule, section (EMV 4.4 Books 1 to 4, EMV Contactless Books A to C) and the test that proves it, with its row where it
+// has rows of its own. A test of this package fails when one of them does not exist.
 //
 //	SELECT of the directory, its FCI               Book 1, 11.3.4, 12.3.2           contact.TestSelection/12.3.2 directory, in priority order
 //	directory that is broken or missing            Book 1, 12.3.2                   contact.TestSelection/12.3.2 broken directory falls back
@@ -97,6 +97,33 @@
 //	magnetic stripe instead of the chip            schemes' rules                   contact.TestFallback
 //	status words that end a transaction            Book 3, 6.3.5                    contact.TestStatusAtEveryCommand
 //	a card pulled out at any command               Book 4, 6.1                      contact.TestRemoved
+//	pre-processing, limits of every kind           Book B, 3.1.1                    contactless.TestPreprocessing/3.1.1.4 below the transaction limit
+//	zero amount                                    Book B, 3.1.1.3                  contactless.TestPreprocessing/3.1.1.3 zero amount allowed
+//	status check                                   Book B, 3.1.1                    contactless.TestIndicators/status check
+//	autorun                                        Book A, 5.1                      contactless.TestPreprocessing/autorun takes its own transaction
+//	terminal transaction qualifiers                Book B, 3.1.1                    contactless.TestIndicators
+//	refund, cash, cashback, balance                Book A, 5.1                      contactless.TestTypes
+//	PPSE, combination list, priority               Book B, 3.3.2, 3.3.3             contactless.TestCandidates/priority
+//	kernel identifiers                             Book B, 3.3.2.5                  contactless.TestKernelIdentifiers
+//	extended selection                             Book B, 3.3.2                    contactless.TestCandidates/extended selection
+//	Select Next                                    Book B, 3.5                      contactless.TestCandidates/Select Next
+//	starts A to D, restart                         Book B, 3.1, 3.5                 contactless.TestTransitions
+//	parameters of an outcome                       Book A, 6.2                      contactless.TestOutcomeParameters
+//	card taken before signatures are verified      Book A, 6.2                      contactless.TestAfterTheCard
+//	kernel 3: fDDA, floor limit                    Book C-3                         contactless.TestPersonalities/k3-fdda
+//	kernel 3: CTQ, online PIN                      Book C-3                         contactless.TestPersonalities/k3-online-pin
+//	kernel 3: CTQ, verified on the device          Book C-3                         contactless.TestPersonalities/k3-cdcvm
+//	kernel 3: fDDA that fails                      Book C-3                         contactless.TestPersonalities/k3-bad-fdda
+//	signed amount, currency and number             Book C-3                         contactless.TestChangedAmount
+//	kernel 7: fDDA, online PIN                     Book C-7                         contactless.TestPersonalities/k7-online-pin
+//	kernel 2: CDA                                  Book C-2                         contactless.TestPersonalities/k2-cda
+//	kernel 2: CVM list                             Book C-2; Book 3, 10.5           contactless.TestCVMList
+//	kernel 2: relay resistance                     Book C-2                         contactless.TestRelay
+//	kernel 2: torn transactions                    Book C-2                         contactless.TestTorn
+//	kernel 2: what a cryptogram comes to           Book C-2                         contactless.TestDecided2
+//	one wrong bit approves nothing offline         Book 2, 5, 6                     contactless.TestBitFlips
+//	a card taken away at any command               Book B, 3.1, 3.5                 contactless.TestRemoved
+//	bounds of one tap                              Book A, 6.2                      contactless.TestBounds
 //
 // # Decisions
 //
