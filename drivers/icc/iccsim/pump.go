@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"sync"
 	"time"
 )
 
@@ -15,9 +16,11 @@ func pump(ctx context.Context, wire io.Reader) (bytes <-chan byte, stop func()) 
 	ch := make(chan byte)
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
+	var released sync.WaitGroup
 	for _, set := range deadlines(wire) {
 		_ = set(time.Time{})
-		context.AfterFunc(ctx, func() { _ = set(time.Unix(1, 0)) })
+		released.Add(1)
+		context.AfterFunc(ctx, func() { defer released.Done(); _ = set(time.Unix(1, 0)) })
 	}
 	go func() {
 		defer close(done)
@@ -37,7 +40,8 @@ func pump(ctx context.Context, wire io.Reader) (bytes <-chan byte, stop func()) 
 			}
 		}
 	}()
-	return ch, func() { cancel(); <-done }
+	// A release that came after the end would stop whoever serves the wire next.
+	return ch, func() { cancel(); <-done; released.Wait() }
 }
 
 // deadlines are the setters that wire offers: with them the end of the context
