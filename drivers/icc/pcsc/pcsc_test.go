@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -16,6 +17,8 @@ import (
 
 // daemon speaks the socket's protocol as pcscd does, with one reader and one card.
 type daemon struct {
+	mu sync.Mutex // guards polls and present
+
 	minor    uint32 // it speaks 4:minor
 	present  bool
 	atr      []byte
@@ -83,6 +86,8 @@ func (d *daemon) answer(conn net.Conn, command uint32, body []byte) []byte {
 	case cmdEstablish:
 		set(1, 7)
 	case cmdReaders:
+		d.mu.Lock() // a connection given up may still be answered beside the next
+		defer d.mu.Unlock()
 		d.polls++
 		if d.polls > 3 {
 			d.present = true

@@ -315,4 +315,10 @@ func TestEndClosesTheSilent(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
+	// The broker has taken the connection over when it waits for CONNECT: its
+	// library counts connections without a lock against its own end.
+	c.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+	if _, err := c.Read(make([]byte, 1)); err == nil {
+		t.Error("the broker spoke before CONNECT")
+	}
 }
