@@ -41,8 +41,9 @@
 // 4 thousand million. Without a check only what breaks the frame can be noticed: a
 // missing suffix, a stall longer than Gap, a character that is not in the Charset,
 // a wrong length. A byte lost or changed to another good character, and two codes
-// joined by the loss of the suffix between them, cannot. Where money hangs on the
-// text, switch the engine's check on, or let the payment host refuse the code.
+// joined by the loss of the suffix between them, cannot; nor, if there is no suffix
+// either, a code cut short or split by a stall. Where money hangs on the text,
+// switch the engine's check on, or let the payment host refuse the code.
 //
 // # Secrets
 //

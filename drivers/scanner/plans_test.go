@@ -111,7 +111,7 @@ func TestPlansWithoutCheck(t *testing.T) {
 		if seed%3 == 0 {
 			o.Trigger, o.Commands = bussim.NewPin("TRIG"), scanner.Commands{}
 		}
-	}, func(r *rand.Rand, p *bussim.Plan) { p.Delay = rate(r) })
+	}, func(r *rand.Rand, p *bussim.Plan) { p.Delay = 5 * rate(r) })
 }
 
 // Without a check a flipped byte of another good character goes through: the limit
